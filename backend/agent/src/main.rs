@@ -1,0 +1,2 @@
+//! drydock-agent
+fn main() {}

@@ -1,0 +1,2 @@
+//! drydock-engine
+fn main() {}

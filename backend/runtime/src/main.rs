@@ -1,0 +1,2 @@
+//! drydock-runtime
+fn main() {}

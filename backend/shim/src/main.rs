@@ -1,0 +1,2 @@
+//! drydock-shim
+fn main() {}

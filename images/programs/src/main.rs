@@ -1,0 +1,2 @@
+//! drydock-image-programs
+fn main() {}

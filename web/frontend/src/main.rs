@@ -1,0 +1,2 @@
+//! drydock-frontend
+fn main() {}

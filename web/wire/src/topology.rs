@@ -1,0 +1,73 @@
+//! What the topology drawing shows: an inventory, sent whole when it changes (`session topology`).
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Topology {
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The instance's name.
+    pub name: String,
+    pub hostname: String,
+    pub ip: String,
+    /// `booting`, `ready`, `engine-down`, `ending`.
+    pub state: String,
+    /// `manager`, `leader`, `worker` or empty.
+    pub swarm_role: String,
+    pub networks: Vec<Network>,
+    pub containers: Vec<Container>,
+    pub stats: Option<Stats>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: String,
+    pub name: String,
+    pub driver: String,
+    /// `172.17.0.0/16`, or empty.
+    pub subnet: String,
+    /// The bridge's interface name in the node, or empty.
+    pub interface: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    pub id: String,
+    pub name: String,
+    pub image: String,
+    /// Docker's word: `created`, `running`, `paused`, `restarting`, `exited`, `dead`.
+    pub state: String,
+    /// Docker's sentence: `Up 3 seconds`.
+    pub status: String,
+    pub endpoints: Vec<Endpoint>,
+    pub ports: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// [`Network::id`].
+    pub network: String,
+    pub ip: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    pub protocol: String,
+    pub container_port: u16,
+    /// The node's port, when published.
+    pub host_port: Option<u16>,
+}
+
+/// Of one node, at the time of sending.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Share of one processor, percent; 200 is two processors busy.
+    pub cpu_percent: f32,
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    pub disk_bytes: u64,
+    pub disk_limit_bytes: u64,
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# drydock-engine and Debian's dockerd through the Engine API, in one run, with the kernel's own price first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dist="${DIST:-$PWD/dist}"
+target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gnu/release"
+peers=$(bench/peers.sh)
+scratch=$(mktemp --directory /tmp/drydock-bench-XXXXXX)
+pids=()
+
+finish() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    rm --recursive --force "$scratch"
+}
+trap finish EXIT
+
+cargo build --quiet --release --package drydock-bench --example bare_clone --package drydock-runtime
+mkdir -p "$scratch/busybox/bin"
+cp /bin/busybox "$scratch/busybox/bin/busybox"
+for applet in sh true sleep; do ln --symbolic busybox "$scratch/busybox/bin/$applet"; done
+tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
+
+# engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, until its socket answers.
+engine() {
+    local name=$1 began
+    shift
+    began=$(date +%s%N)
+    unshare --net --mount --propagation private sh -c 'ip link set lo up; exec "$@"' sh "$@" \
+        --host "unix://$scratch/$name.sock" --data-root "$scratch/$name/data" --exec-root "$scratch/$name/exec" \
+        --pidfile "$scratch/$name.pid" >"$scratch/$name.log" 2>&1 &
+    pids+=("$!")
+    until curl --silent --fail --unix-socket "$scratch/$name.sock" http://d/_ping >/dev/null; do
+        kill -0 "$!" 2>/dev/null || { tail -n 5 "$scratch/$name.log" >&2; exit 1; }
+    done
+    echo "$name: start to /_ping $(( ($(date +%s%N) - began) / 1000000 )) ms"
+    docker --host "unix://$scratch/$name.sock" import --change 'CMD ["sh"]' "$scratch/busybox.tar" bench:latest >/dev/null
+}
+
+"$target/examples/bare_clone"
+engine ours "$dist/bin/drydock-engine"
+PATH="$peers/usr/sbin:$peers/usr/bin:$PATH" engine dockerd "$peers/usr/sbin/dockerd"
+"$target/drydock-bench" engine bench:latest "ours=$scratch/ours.sock" "dockerd=$scratch/dockerd.sock"

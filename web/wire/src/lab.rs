@@ -1,6 +1,8 @@
 //! Labs as the lab pane shows them. Markdown is rendered by the server (raw HTML in it is escaped), so the
 //! browser carries no parser.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A row of `GET /labs`.
@@ -47,7 +49,11 @@ pub enum Block {
         node: String,
         terminal: u32,
         text: String,
+        /// ^C goes first.
         interrupt: bool,
+        /// Enter is typed after `text`; false where `text` is raw keys (control characters among them).
+        #[serde(default = "yes")]
+        enter: bool,
     },
     /// Shown, with a copy button only.
     Code {
@@ -101,6 +107,44 @@ pub struct Progress {
     pub message: String,
     /// In the lab's order.
     pub steps: Vec<StepProgress>,
+    /// What blocks captured (a join token), by name; a later `run` block's `$NAME` stands for it ([`Progress::fill`]).
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+}
+
+impl Progress {
+    /// `text` as it is to be typed: captured values in place of their names. Other names are the shell's own.
+    pub fn fill(&self, text: &str) -> String {
+        let mut filled = String::new();
+        let mut from = 0;
+        for (range, name) in variables(text) {
+            if let Some(value) = self.values.get(name) {
+                filled.push_str(&text[from..range.start]);
+                filled.push_str(value);
+                from = range.end;
+            }
+        }
+        filled.push_str(&text[from..]);
+        filled
+    }
+}
+
+/// Where `$NAME` or `${NAME}` stands in a text, and the name.
+pub fn variables(text: &str) -> impl Iterator<Item = (std::ops::Range<usize>, &str)> {
+    text.match_indices('$').filter_map(move |(at, _)| {
+        let rest = &text[at + 1..];
+        let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if let Some(braced) = rest.strip_prefix('{') {
+            let name = &braced[..braced.find('}')?];
+            return (!name.is_empty() && name.chars().all(letter)).then_some((at..at + name.len() + 3, name));
+        }
+        let end = rest.find(|c: char| !letter(c)).unwrap_or(rest.len());
+        (end > 0).then(|| (at..at + 1 + end, &rest[..end]))
+    })
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -119,4 +163,22 @@ pub struct CheckProgress {
     pub state: String,
     /// The hint the check printed, for the student.
     pub output: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captured_values_are_filled_in_and_the_shell_keeps_its_own() {
+        let values = BTreeMap::from([("TOKEN".to_owned(), "SWMTKN-1".to_owned())]);
+        let progress = Progress { values, ..Progress::default() };
+        for (text, typed) in [
+            ("join --token $TOKEN 10.0.0.1", "join --token SWMTKN-1 10.0.0.1"),
+            ("${TOKEN}x $TOKENS $HOME $ $(id) ${", "SWMTKN-1x $TOKENS $HOME $ $(id) ${"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(progress.fill(text), typed);
+        }
+    }
 }

@@ -1,1 +1,4 @@
 //! drydock-sys
+
+pub mod netlink;
+pub mod netns;

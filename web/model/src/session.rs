@@ -1,0 +1,326 @@
+//! One session and its nodes.
+//!
+//! ```text
+//! Loading ──snapshot──▶ Live ──session end──▶ Ended
+//!    └──not found──▶ Missing
+//! ```
+//! Written by the session page's socket and by answers to its requests; read by everything on the page.
+
+use std::collections::BTreeMap;
+
+use drydock_wire::lab::Progress;
+use drydock_wire::session::{Event, Instance, Session, Terminal};
+use drydock_wire::topology::{self, Stats, Topology};
+use serde_json::Value;
+
+use crate::clock;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    #[default]
+    Loading,
+    Live,
+    Ended,
+    Missing,
+}
+
+/// A node as the page shows it: the instance, and what the topology said of it last.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub name: String,
+    pub hostname: String,
+    pub ip: String,
+    pub proxy_host: String,
+    /// `booting`, `ready`, `engine-down`, `ending`.
+    pub state: String,
+    /// `leader`, `manager`, `worker` or empty.
+    pub role: String,
+    pub stats: Option<Stats>,
+    /// Published TCP ports, ascending.
+    pub ports: Vec<u16>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    pub phase: Phase,
+    pub nodes: Vec<Node>,
+    pub max_nodes: u32,
+    pub expires_at: Option<i64>,
+    pub lab: Option<String>,
+    /// By instance name. Absent until the server has said.
+    pub terminals: BTreeMap<String, Vec<Terminal>>,
+    pub topology: Topology,
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Snapshot(Session),
+    Missing,
+    End,
+    Expires(i64),
+    NodeAdded { name: String, ip: String, hostname: String, proxy_host: String },
+    NodeRemoved(String),
+    Ports { node: String, ports: Vec<u16> },
+    Swarm { node: String, is_manager: bool, is_worker: bool },
+    Stats { node: String, stats: Stats },
+    Terminals { node: String, terminals: Vec<Terminal> },
+    Topology(Topology),
+    Progress(Progress),
+}
+
+impl Change {
+    /// `None` for an event that changes nothing this page shows.
+    pub fn from_event(event: Event) -> Option<Self> {
+        let Event { name, args } = event;
+        let mut args = args.into_iter();
+        let mut text = || args.next().and_then(|value| Some(value.as_str()?.to_owned()));
+        match name.as_str() {
+            "session end" => Some(Self::End),
+            "session expires" => Some(Self::Expires(clock::parse_rfc3339(&text()?)?)),
+            "instance new" => {
+                Some(Self::NodeAdded { name: text()?, ip: text()?, hostname: text()?, proxy_host: text()? })
+            }
+            "instance delete" => Some(Self::NodeRemoved(text()?)),
+            "instance terminals" => {
+                Some(Self::Terminals { node: text()?, terminals: serde_json::from_value(args.next()?).ok()? })
+            }
+            "session topology" => Some(Self::Topology(serde_json::from_value(args.next()?).ok()?)),
+            "lab progress" => Some(Self::Progress(serde_json::from_value(args.next()?).ok()?)),
+            "instance docker ports" => {
+                let about = args.next()?;
+                Some(Self::Ports {
+                    node: instance(&about)?,
+                    ports: serde_json::from_value(about["ports"].clone()).ok()?,
+                })
+            }
+            "instance docker swarm status" => {
+                let about = args.next()?;
+                let is = |role: &str| about[role].as_bool().unwrap_or_default();
+                Some(Self::Swarm {
+                    node: instance(&about)?,
+                    is_manager: is("is_manager"),
+                    is_worker: is("is_worker"),
+                })
+            }
+            "instance stats" => {
+                let about = args.next()?;
+                Some(Self::Stats { node: instance(&about)?, stats: serde_json::from_value(about).ok()? })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn instance(about: &Value) -> Option<String> {
+    Some(about["instance"].as_str()?.to_owned())
+}
+
+impl Model {
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    pub fn by_hostname(&self, hostname: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.hostname == hostname)
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.max_nodes == 0 || self.nodes.len() < self.max_nodes as usize
+    }
+
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Snapshot(session) => self.take_snapshot(session),
+            Change::Missing => self.phase = Phase::Missing,
+            Change::End => self.phase = Phase::Ended,
+            Change::Expires(at) => self.expires_at = Some(at),
+            Change::NodeAdded { name, ip, hostname, proxy_host } => {
+                self.put_node(name, ip, hostname, proxy_host);
+            }
+            Change::NodeRemoved(name) => {
+                self.nodes.retain(|node| node.name != name);
+                self.topology.nodes.retain(|node| node.name != name);
+                self.terminals.remove(&name);
+            }
+            Change::Ports { node, ports } => self.with_node(&node, |node| node.ports = ascending(ports)),
+            Change::Swarm { node, is_manager, is_worker } => self.with_node(&node, |node| {
+                // The topology also tells a leader from a manager: keep what it said while both agree.
+                let role = if is_manager {
+                    "manager"
+                } else if is_worker {
+                    "worker"
+                } else {
+                    ""
+                };
+                if !(is_manager && node.role == "leader") {
+                    node.role = role.to_owned();
+                }
+            }),
+            Change::Stats { node, stats } => self.with_node(&node, |node| node.stats = Some(stats)),
+            Change::Terminals { node, terminals } => {
+                self.terminals.insert(node, terminals);
+            }
+            Change::Topology(topology) => {
+                topology.nodes.iter().for_each(|seen| self.look_at(seen));
+                self.topology = topology;
+            }
+            Change::Progress(progress) => self.progress = progress,
+        }
+    }
+
+    fn take_snapshot(&mut self, session: Session) {
+        self.phase = Phase::Live;
+        self.max_nodes = session.max_instances;
+        self.expires_at = clock::parse_rfc3339(&session.expires_at);
+        self.lab = session.lab.filter(|lab| !lab.is_empty());
+        self.nodes.retain(|node| session.instances.contains_key(&node.name));
+        for Instance { name, ip, hostname, proxy_host, .. } in session.instances.into_values() {
+            self.put_node(name, ip, hostname, proxy_host);
+        }
+    }
+
+    fn put_node(&mut self, name: String, ip: String, hostname: String, proxy_host: String) {
+        let seen = self.topology.nodes.iter().find(|seen| seen.name == name).cloned();
+        match self.nodes.iter_mut().find(|node| node.name == name) {
+            Some(node) => (node.ip, node.hostname, node.proxy_host) = (ip, hostname, proxy_host),
+            None => self.nodes.push(Node {
+                name,
+                hostname,
+                ip,
+                proxy_host,
+                state: "booting".to_owned(),
+                role: String::new(),
+                stats: None,
+                ports: Vec::new(),
+            }),
+        }
+        self.nodes.sort_by(|one, other| natural(&one.hostname).cmp(&natural(&other.hostname)));
+        if let Some(seen) = seen {
+            self.look_at(&seen);
+        }
+    }
+
+    fn look_at(&mut self, seen: &topology::Node) {
+        self.with_node(&seen.name, |node| {
+            node.state.clone_from(&seen.state);
+            node.role.clone_from(&seen.swarm_role);
+            node.stats = seen.stats.or(node.stats);
+            let published = seen.containers.iter().flat_map(|container| &container.ports);
+            let tcp = published.filter(|port| port.protocol == "tcp" || port.protocol.is_empty());
+            node.ports = ascending(tcp.filter_map(|port| port.host_port).collect());
+        });
+    }
+
+    fn with_node(&mut self, name: &str, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.name == name) {
+            change(node);
+        }
+    }
+}
+
+fn ascending(mut ports: Vec<u16>) -> Vec<u16> {
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// `node2` before `node10`.
+fn natural(hostname: &str) -> (String, u64) {
+    let stem = hostname.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (stem.to_owned(), hostname[stem.len()..].parse().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drydock_wire::topology::{Container, Port};
+    use serde_json::json;
+
+    fn change(name: &str, args: Value) -> Option<Change> {
+        Change::from_event(serde_json::from_value(json!({"name": name, "args": args})).unwrap())
+    }
+
+    fn with_nodes(hostnames: &[&str]) -> Model {
+        let mut model = Model { phase: Phase::Live, ..Model::default() };
+        for hostname in hostnames {
+            let args = json!([format!("s_{hostname}"), "10.0.0.2", hostname, "ip10-0-0-2-x"]);
+            model.apply(change("instance new", args).unwrap());
+        }
+        model
+    }
+
+    fn hostnames(model: &Model) -> Vec<&str> {
+        model.nodes.iter().map(|node| node.hostname.as_str()).collect()
+    }
+
+    #[test]
+    fn nodes_come_in_natural_order_once_and_go() {
+        let mut model = with_nodes(&["node10", "node2", "node1", "node2"]);
+        assert_eq!(hostnames(&model), ["node1", "node2", "node10"]);
+        model.apply(change("instance delete", json!(["s_node2"])).unwrap());
+        assert_eq!(hostnames(&model), ["node1", "node10"]);
+    }
+
+    #[test]
+    fn the_topology_tells_state_role_and_ports() {
+        let mut model = with_nodes(&["node1"]);
+        let port =
+            |host_port, protocol: &str| Port { host_port, protocol: protocol.into(), container_port: 80 };
+        let containers = vec![Container {
+            ports: vec![
+                port(Some(8080), "tcp"),
+                port(Some(53), "udp"),
+                port(None, "tcp"),
+                port(Some(80), "tcp"),
+            ],
+            ..Container::default()
+        }];
+        let node = topology::Node {
+            name: "s_node1".into(),
+            state: "ready".into(),
+            swarm_role: "leader".into(),
+            containers,
+            ..topology::Node::default()
+        };
+        model.apply(Change::Topology(Topology { nodes: vec![node] }));
+        let node = model.node("s_node1").unwrap();
+        assert_eq!((node.state.as_str(), node.role.as_str()), ("ready", "leader"));
+        assert_eq!(node.ports, [80, 8080]);
+        model.apply(
+            change(
+                "instance docker swarm status",
+                json!([{"instance": "s_node1", "is_manager": true, "is_worker": false}]),
+            )
+            .unwrap(),
+        );
+        assert_eq!(model.node("s_node1").unwrap().role, "leader");
+    }
+
+    #[test]
+    fn a_snapshot_forgets_nodes_that_are_gone() {
+        let mut model = with_nodes(&["node1", "node2"]);
+        let session = json!({
+            "id": "s", "created_at": "", "expires_at": "2026-11-21T02:50:11Z", "pwd_ip_address": "", "ready": true,
+            "stack": "", "stack_name": "", "image_name": "", "host": "", "user_id": "", "playground_id": "",
+            "max_instances": 2,
+            "instances": {"s_node2": {"name": "s_node2", "image": "", "hostname": "node2", "ip": "10.0.0.3",
+                "routable_ip": "", "tls": false, "session_id": "s", "proxy_host": "p", "session_host": "", "type": ""}}
+        });
+        model.apply(Change::Snapshot(serde_json::from_value(session).unwrap()));
+        assert_eq!(hostnames(&model), ["node2"]);
+        assert!(model.has_room());
+        assert!(model.expires_at.is_some());
+        model.apply(change("instance new", json!(["s_node3", "", "node3", ""])).unwrap());
+        assert!(!model.has_room());
+    }
+
+    #[test]
+    fn the_end_and_the_unknown() {
+        let mut model = with_nodes(&[]);
+        assert_eq!(change("instance terminal out", json!(["a", "b"])), None);
+        assert_eq!(change("session expires", json!(["tomorrow"])), None);
+        model.apply(change("session end", json!([])).unwrap());
+        assert_eq!(model.phase, Phase::Ended);
+    }
+}

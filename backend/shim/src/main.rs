@@ -1,2 +1,1 @@
-//! drydock-shim
 fn main() {}

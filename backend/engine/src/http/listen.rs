@@ -1,0 +1,207 @@
+//! Sockets the API is served on, and one task per connection.
+//!
+//! Task tree: `serve` owns one accept loop per listener; each connection is a task of the [`TaskTracker`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{HeaderValue, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::config::Host;
+use crate::http::version;
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    Unix { socket: UnixListener, path: Option<PathBuf> },
+    Tcp(TcpListener),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("can't create unix socket {path}")]
+    Unix { path: PathBuf, source: io::Error },
+    #[error("listen tcp {address}")]
+    Tcp { address: String, source: io::Error },
+    #[error("no sockets found via socket activation: make sure the service was started by systemd")]
+    NothingInherited,
+    #[error("use inherited socket {name}")]
+    Inherited { name: String, source: io::Error },
+}
+
+impl Listener {
+    /// Binds what `-H` names. A socket file left behind by an earlier process is replaced.
+    pub async fn bind(host: &Host) -> Result<Vec<Self>, BindError> {
+        match host {
+            Host::Unix(path) => Ok(vec![bind_unix(path)?]),
+            Host::Tcp(address) => match TcpListener::bind(address).await {
+                Ok(socket) => Ok(vec![Self::Tcp(socket)]),
+                Err(source) => Err(BindError::Tcp { address: address.clone(), source }),
+            },
+            Host::Inherited(name) => inherited(name.as_deref()),
+        }
+    }
+
+    /// Removes the socket file, if this listener made one.
+    pub fn remove_file(&self) {
+        if let Self::Unix { path: Some(path), .. } = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+    let at = |source| BindError::Unix { path: path.to_owned(), source };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(at)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+        _ => {}
+    }
+    let socket = UnixListener::bind(path).map_err(at)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(at)?;
+    give_to_docker_group(path);
+    Ok(Listener::Unix { socket, path: Some(path.to_owned()) })
+}
+
+/// Like dockerd: members of the group `docker`, when there is one, may connect.
+fn give_to_docker_group(path: &Path) {
+    if let Ok(Some(group)) = nix::unistd::Group::from_name("docker") {
+        let _ = nix::unistd::chown(path, None, Some(group.gid));
+    }
+}
+
+/// Descriptors 3, 4, … as systemd and the agent hand them over; `name` picks by `LISTEN_FDNAMES`.
+fn inherited(name: Option<&str>) -> Result<Vec<Listener>, BindError> {
+    const FIRST: i32 = 3;
+    let meant_for_us = std::env::var("LISTEN_PID").map_or(true, |pid| pid == std::process::id().to_string());
+    let count: i32 = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    if !meant_for_us || count == 0 {
+        return Err(BindError::NothingInherited);
+    }
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<&str> = names.split(':').collect();
+    let mut listeners = Vec::new();
+    for (index, number) in (FIRST..FIRST + count).enumerate() {
+        let own_name = names.get(index).copied().unwrap_or_default();
+        if name.is_some_and(|name| name != own_name && name != number.to_string()) {
+            continue;
+        }
+        let at = |source| BindError::Inherited { name: format!("{number} {own_name}"), source };
+        listeners.push(adopt(drydock_sys::fds::take_inherited(number).map_err(at)?).map_err(at)?);
+    }
+    if listeners.is_empty() { Err(BindError::NothingInherited) } else { Ok(listeners) }
+}
+
+fn adopt(socket: OwnedFd) -> io::Result<Listener> {
+    if let Ok(address) = rustix::net::getsockname(&socket)
+        && address.address_family() == rustix::net::AddressFamily::UNIX
+    {
+        let socket = std::os::unix::net::UnixListener::from(socket);
+        socket.set_nonblocking(true)?;
+        return Ok(Listener::Unix { socket: UnixListener::from_std(socket)?, path: None });
+    }
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    Ok(Listener::Tcp(TcpListener::from_std(socket)?))
+}
+
+/// Serves `router` on all listeners until `stop`; then lets open requests finish for a moment.
+pub async fn serve(listeners: Vec<Listener>, router: Router, stop: CancellationToken) {
+    let listeners: Arc<[Listener]> = listeners.into();
+    let connections = TaskTracker::new();
+    let loops: Vec<_> = (0..listeners.len())
+        .map(|index| {
+            let (listeners, router) = (listeners.clone(), router.clone());
+            let (connections, stop) = (connections.clone(), stop.clone());
+            tokio::spawn(async move { accept_loop(&listeners[index], router, connections, stop).await })
+        })
+        .collect();
+    stop.cancelled().await;
+    for accept in loops {
+        let _ = accept.await;
+    }
+    for listener in listeners.iter() {
+        listener.remove_file();
+    }
+}
+
+async fn accept_loop(listener: &Listener, router: Router, connections: TaskTracker, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(listener) => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok(Stream::Unix(stream)) => drop(connections.spawn(connection(stream, router.clone()))),
+            Ok(Stream::Tcp(stream)) => {
+                let _ = stream.set_nodelay(true);
+                drop(connections.spawn(connection(stream, router.clone())));
+            }
+            Err(error) => {
+                // Out of descriptors: give connections the time to end rather than spin.
+                tracing::warn!(%error, "accept");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+enum Stream {
+    Unix(tokio::net::UnixStream),
+    Tcp(tokio::net::TcpStream),
+}
+
+async fn accept(listener: &Listener) -> io::Result<Stream> {
+    match listener {
+        Listener::Unix { socket, .. } => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        Listener::Tcp(socket) => socket.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+    }
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
+    let service = hyper::service::service_fn(move |request| answer(request, router.clone()));
+    let served = hyper::server::conn::http1::Builder::new()
+        // A client may close its sending half and still wait for the answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection");
+    }
+}
+
+async fn answer(
+    request: Request<hyper::body::Incoming>,
+    router: Router,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let mut request = request.map(Body::new);
+    tracing::debug!(http.method = %request.method(), http.path = %request.uri(), "request");
+    let mut response = match version::negotiate(&mut request) {
+        Ok(()) => router.oneshot(request).await?,
+        Err(error) => error.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert("api-version", HeaderValue::from_static("1.51"));
+    headers.insert("docker-experimental", HeaderValue::from_static("false"));
+    headers.insert("ostype", HeaderValue::from_static("linux"));
+    headers.insert("server", HeaderValue::from_static(SERVER));
+    Ok(response)
+}
+
+/// The engine release whose API this is.
+const SERVER: &str = "Docker/28.5.1 (linux)";

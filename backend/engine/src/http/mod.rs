@@ -1,0 +1,4 @@
+//! Listeners and what is common to every request: version negotiation and headers.
+
+pub mod listen;
+pub mod version;

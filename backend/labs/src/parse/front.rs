@@ -1,0 +1,67 @@
+//! The YAML between the `---` lines at the top of a `lab.md`.
+
+use serde::Deserialize;
+
+use super::{Fault, Problem};
+use crate::lab::Node;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Front {
+    pub title: String,
+    pub summary: String,
+    #[serde(default = "beginner")]
+    pub level: String,
+    pub minutes: u32,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
+    nodes: Vec<NodeEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum NodeEntry {
+    Name(String),
+    Full {
+        name: String,
+        #[serde(default)]
+        image: String,
+    },
+}
+
+const LEVELS: &[&str] = &["beginner", "intermediate", "advanced"];
+
+fn beginner() -> String {
+    LEVELS[0].to_owned()
+}
+
+impl Front {
+    pub fn nodes(&self) -> Vec<Node> {
+        if self.nodes.is_empty() {
+            return vec![Node { hostname: "node1".to_owned(), image: String::new() }];
+        }
+        let node = |entry: &NodeEntry| match entry {
+            NodeEntry::Name(name) => Node { hostname: name.clone(), image: String::new() },
+            NodeEntry::Full { name, image } => Node { hostname: name.clone(), image: image.clone() },
+        };
+        self.nodes.iter().map(node).collect()
+    }
+}
+
+/// Reads the front matter; also says at which byte the Markdown begins.
+pub(super) fn read(text: &str) -> Result<(Front, usize), Problem> {
+    let missing = || Problem { line: 1, fault: Fault::NoFrontMatter };
+    let rest = text.strip_prefix("---\n").ok_or_else(missing)?;
+    let end = rest.find("\n---\n").ok_or_else(missing)?;
+    let yaml = &rest[..end + 1];
+    let front: Front = serde_yaml_ng::from_str(yaml).map_err(|error| {
+        // The first line of the YAML is the second of the file.
+        let line = error.location().map_or(1, |place| place.line() as u32 + 1);
+        Problem { line, fault: Fault::FrontMatter { reason: error.to_string() } }
+    })?;
+    if !LEVELS.contains(&front.level.as_str()) {
+        return Err(Problem { line: 1, fault: Fault::Level { level: front.level } });
+    }
+    Ok((front, "---\n".len() + end + "\n---\n".len()))
+}

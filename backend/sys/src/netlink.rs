@@ -30,10 +30,8 @@ impl NetlinkSocket {
             Subsystem::Route => libc::NETLINK_ROUTE,
             Subsystem::Netfilter => libc::NETLINK_NETFILTER,
         };
-        let protocol = u32::try_from(protocol)
-            .ok()
-            .and_then(std::num::NonZeroU32::new)
-            .map(Protocol::from_raw);
+        let protocol =
+            u32::try_from(protocol).ok().and_then(std::num::NonZeroU32::new).map(Protocol::from_raw);
         let fd = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
@@ -51,9 +49,7 @@ impl NetlinkSocket {
 
     /// Sends one buffer holding one or more whole messages.
     pub fn send(&self, messages: &[u8]) -> io::Result<()> {
-        let sent = rustix::io::retry_on_intr(|| {
-            rustix::net::send(&self.fd, messages, SendFlags::empty())
-        })?;
+        let sent = rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, messages, SendFlags::empty()))?;
         if sent != messages.len() {
             return Err(io::ErrorKind::WriteZero.into());
         }

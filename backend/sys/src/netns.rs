@@ -37,8 +37,7 @@ pub fn create_all_pinned<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<()> {
 
 fn pin(path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).open(path)?;
-    nix::mount::mount(Some(OWN), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .map_err(io::Error::from)
+    nix::mount::mount(Some(OWN), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(io::Error::from)
 }
 
 /// Unpins a namespace and removes its file. The namespace itself ends with its last process,

@@ -1,0 +1,376 @@
+//! What can be asked of rtnetlink: each method appends one message, and the whole list goes
+//! to the kernel in one write.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
+
+use super::exchange::Step;
+use super::link::{LinkKind, Mac, NewLink, Vxlan};
+use super::message::{Message, flag};
+use crate::cidr::Cidr;
+use crate::netns::NetNs;
+
+const AF_BRIDGE: u8 = 7;
+const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
+const SET_LINK: u16 = 19;
+const NEW_ADDRESS: u16 = 20;
+const DELETE_ADDRESS: u16 = 21;
+const NEW_ROUTE: u16 = 24;
+const DELETE_ROUTE: u16 = 25;
+const NEW_NEIGHBOUR: u16 = 28;
+const DELETE_NEIGHBOUR: u16 = 29;
+
+/// `IFLA_*` of `linux/if_link.h`.
+mod ifla {
+    pub const ADDRESS: u16 = 1;
+    pub const IFNAME: u16 = 3;
+    pub const MTU: u16 = 4;
+    pub const LINK: u16 = 5;
+    pub const MASTER: u16 = 10;
+    pub const PROTINFO: u16 = 12;
+    pub const LINKINFO: u16 = 18;
+    pub const NET_NS_PID: u16 = 19;
+    pub const NET_NS_FD: u16 = 28;
+    pub const INFO_KIND: u16 = 1;
+    pub const INFO_DATA: u16 = 2;
+    pub const VETH_PEER: u16 = 1;
+    pub const MACVLAN_MODE: u16 = 1;
+    pub const BRPORT_MODE: u16 = 4;
+}
+
+const UP: u32 = 1;
+const MACVLAN_MODE_BRIDGE: u32 = 4;
+/// `NUD_PERMANENT`.
+const PERMANENT: u16 = 0x80;
+/// `NTF_SELF`: the device's own table (a VXLAN's forwarding entry), not the bridge's.
+const SELF: u8 = 2;
+/// `IFA_F_NODAD`: an IPv6 address of ours is unique by construction; it is usable at once.
+const NO_DUPLICATE_CHECK: u8 = 2;
+
+/// A list of changes, applied in order by [`Route::apply`](super::Route::apply).
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Changes {
+    pub(super) steps: Vec<Step>,
+}
+
+impl Changes {
+    /// No change yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn step(mut self, name: String, message: Message) -> Self {
+        self.steps.push(Step { name, message });
+        self
+    }
+
+    /// Adds a link.
+    pub fn add_link(self, link: &NewLink<'_>) -> Self {
+        let header = link_header(0, 0, link.up);
+        let mut message = Message::new(NEW_LINK, flag::CREATE | flag::EXCL, &header);
+        describe(&mut message, link);
+        self.step(format!("add link {}", link.name), message)
+    }
+
+    /// Deletes a link; a veth takes its peer with it.
+    pub fn delete_link(self, index: u32) -> Self {
+        let message = Message::new(DELETE_LINK, 0, &link_header(0, index, false));
+        self.step(format!("delete link {index}"), message)
+    }
+
+    /// Deletes a link by its name.
+    pub fn delete_link_named(self, name: &str) -> Self {
+        let mut message = Message::new(DELETE_LINK, 0, &link_header(0, 0, false));
+        message.attr_str(ifla::IFNAME, name);
+        self.step(format!("delete link {name}"), message)
+    }
+
+    /// Sets a link up.
+    pub fn set_up(self, index: u32) -> Self {
+        let message = Message::new(SET_LINK, 0, &link_header(0, index, true));
+        self.step(format!("set link {index} up"), message)
+    }
+
+    /// Sets a link down, which also drops its routes.
+    pub fn set_down(self, index: u32) -> Self {
+        let mut header = link_header(0, index, false);
+        header[12..16].copy_from_slice(&UP.to_ne_bytes());
+        self.step(format!("set link {index} down"), Message::new(SET_LINK, 0, &header))
+    }
+
+    /// Renames a link; the kernel refuses one that is up.
+    pub fn set_name(self, index: u32, name: &str) -> Self {
+        self.set(index, &format!("rename link {index} to {name}"), |message| {
+            message.attr_str(ifla::IFNAME, name);
+        })
+    }
+
+    /// Sets a link's hardware address.
+    pub fn set_mac(self, index: u32, mac: Mac) -> Self {
+        self.set(index, &format!("give link {index} address {mac}"), |message| {
+            message.attr(ifla::ADDRESS, &mac.0);
+        })
+    }
+
+    /// Sets a link's largest packet, in bytes.
+    pub fn set_mtu(self, index: u32, mtu: u32) -> Self {
+        self.set(index, &format!("give link {index} MTU {mtu}"), |message| {
+            message.attr_u32(ifla::MTU, mtu);
+        })
+    }
+
+    /// Makes a link a port of a bridge; `None` frees it.
+    pub fn set_master(self, index: u32, bridge: Option<u32>) -> Self {
+        self.set(index, &format!("set master of link {index}"), |message| {
+            message.attr_u32(ifla::MASTER, bridge.unwrap_or(0));
+        })
+    }
+
+    /// Moves a link into a namespace. It arrives down, without addresses.
+    pub fn move_to(self, index: u32, namespace: &NetNs) -> Self {
+        self.set(index, &format!("move link {index} to {namespace}"), |message| {
+            message.attr_u32(ifla::NET_NS_FD, namespace_number(namespace));
+        })
+    }
+
+    /// Moves a link into the namespace of a process of the caller's pid namespace.
+    pub fn move_to_process(self, index: u32, pid: u32) -> Self {
+        self.set(index, &format!("move link {index} to process {pid}"), |message| {
+            message.attr_u32(ifla::NET_NS_PID, pid);
+        })
+    }
+
+    /// Lets a bridge send a frame back through the port it came from.
+    pub fn set_hairpin(self, port: u32) -> Self {
+        let mut message = Message::new(SET_LINK, 0, &link_header(AF_BRIDGE, port, false));
+        message.nest(ifla::PROTINFO, |nest| {
+            nest.attr_u8(ifla::BRPORT_MODE, 1);
+        });
+        self.step(format!("set hairpin on port {port}"), message)
+    }
+
+    fn set(self, index: u32, name: &str, attributes: impl FnOnce(&mut Message)) -> Self {
+        let mut message = Message::new(SET_LINK, 0, &link_header(0, index, false));
+        // Flags zero with change mask zero: only what the attributes say.
+        attributes(&mut message);
+        self.step(name.to_owned(), message)
+    }
+
+    /// Gives a link an address.
+    pub fn add_address(self, index: u32, address: Cidr) -> Self {
+        let message = address_message(NEW_ADDRESS, flag::CREATE | flag::EXCL, index, address);
+        self.step(format!("add address {address} to link {index}"), message)
+    }
+
+    /// Takes an address from a link.
+    pub fn delete_address(self, index: u32, address: Cidr) -> Self {
+        let message = address_message(DELETE_ADDRESS, 0, index, address);
+        self.step(format!("delete address {address} of link {index}"), message)
+    }
+
+    /// Adds the default route through `gateway`.
+    pub fn add_default_route(self, gateway: IpAddr) -> Self {
+        let message = route_message(
+            NEW_ROUTE,
+            flag::CREATE | flag::EXCL,
+            None,
+            |message| {
+                message.attr(5, &octets(gateway));
+            },
+            gateway.is_ipv4(),
+        );
+        self.step(format!("add default route via {gateway}"), message)
+    }
+
+    /// Removes the default route through `gateway`.
+    pub fn delete_default_route(self, gateway: IpAddr) -> Self {
+        let message = route_message(
+            DELETE_ROUTE,
+            0,
+            None,
+            |message| {
+                message.attr(5, &octets(gateway));
+            },
+            gateway.is_ipv4(),
+        );
+        self.step(format!("delete default route via {gateway}"), message)
+    }
+
+    /// Adds a route to `subnet`, through `gateway` or straight out of link `index`.
+    pub fn add_route(self, subnet: Cidr, gateway: Option<IpAddr>, index: Option<u32>) -> Self {
+        let message = route_message(
+            NEW_ROUTE,
+            flag::CREATE | flag::REPLACE,
+            Some(subnet),
+            |message| {
+                if let Some(gateway) = gateway {
+                    message.attr(5, &octets(gateway));
+                }
+                if let Some(index) = index {
+                    message.attr_u32(4, index);
+                }
+            },
+            subnet.ip().is_ipv4(),
+        );
+        self.step(format!("add route to {subnet}"), message)
+    }
+
+    /// Pins a neighbour's hardware address.
+    pub fn add_neighbour(self, index: u32, ip: IpAddr, mac: Mac) -> Self {
+        let mut message = neighbour_message(NEW_NEIGHBOUR, family(ip), index, 0);
+        message.attr(1, &octets(ip)).attr(2, &mac.0);
+        self.step(format!("add neighbour {ip} on link {index}"), message)
+    }
+
+    /// Removes a pinned neighbour.
+    pub fn delete_neighbour(self, index: u32, ip: IpAddr) -> Self {
+        let mut message = neighbour_message(DELETE_NEIGHBOUR, family(ip), index, 0);
+        message.attr(1, &octets(ip));
+        self.step(format!("delete neighbour {ip} on link {index}"), message)
+    }
+
+    /// Tells a VXLAN link behind which host a hardware address lives; [`Mac::ZERO`] adds a
+    /// host to those that get every broadcast.
+    pub fn add_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+        let mut message = neighbour_message(NEW_NEIGHBOUR, AF_BRIDGE, vxlan, SELF);
+        message.attr(1, &host.octets()).attr(2, &mac.0);
+        self.step(format!("add forwarding of {mac} to {host}"), message)
+    }
+
+    /// Removes a forwarding entry.
+    pub fn delete_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+        let mut message = neighbour_message(DELETE_NEIGHBOUR, AF_BRIDGE, vxlan, SELF);
+        message.attr(1, &host.octets()).attr(2, &mac.0);
+        self.step(format!("delete forwarding of {mac} to {host}"), message)
+    }
+}
+
+/// `struct ifinfomsg`; sets the link up when asked, else leaves its flags alone.
+fn link_header(family: u8, index: u32, up: bool) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[0] = family;
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    if up {
+        header[8..12].copy_from_slice(&UP.to_ne_bytes());
+        header[12..16].copy_from_slice(&UP.to_ne_bytes());
+    }
+    header
+}
+
+fn describe(message: &mut Message, link: &NewLink<'_>) {
+    message.attr_str(ifla::IFNAME, link.name);
+    if let Some(mac) = link.mac {
+        message.attr(ifla::ADDRESS, &mac.0);
+    }
+    if let Some(mtu) = link.mtu {
+        message.attr_u32(ifla::MTU, mtu);
+    }
+    if let Some(master) = link.master {
+        message.attr_u32(ifla::MASTER, master);
+    }
+    if let Some(namespace) = link.namespace {
+        message.attr_u32(ifla::NET_NS_FD, namespace_number(namespace));
+    }
+    if let LinkKind::Macvlan { parent } = link.kind {
+        message.attr_u32(ifla::LINK, parent);
+    }
+    let Some(kind) = link.kind.name() else { return };
+    message.nest(ifla::LINKINFO, |info| {
+        info.attr_str(ifla::INFO_KIND, kind);
+        match &link.kind {
+            LinkKind::Veth { peer } => {
+                info.nest(ifla::INFO_DATA, |data| {
+                    data.nest(ifla::VETH_PEER, |inside| {
+                        inside.raw(&link_header(0, 0, peer.up));
+                        describe(inside, peer);
+                    });
+                });
+            }
+            LinkKind::Vxlan(vxlan) => {
+                info.nest(ifla::INFO_DATA, |data| describe_vxlan(data, vxlan));
+            }
+            LinkKind::Macvlan { .. } => {
+                info.nest(ifla::INFO_DATA, |data| {
+                    data.attr_u32(ifla::MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+                });
+            }
+            LinkKind::Bridge | LinkKind::Dummy | LinkKind::Peer => {}
+        }
+    });
+}
+
+fn describe_vxlan(data: &mut Message, vxlan: &Vxlan) {
+    data.attr_u32(1, vxlan.id)
+        .attr(15, &vxlan.port.to_be_bytes())
+        .attr_u8(7, u8::from(vxlan.learning))
+        .attr_u8(11, u8::from(vxlan.answers_for_neighbours));
+    if let Some(local) = vxlan.local {
+        data.attr(4, &local.octets());
+    }
+    if let Some(link) = vxlan.link {
+        data.attr_u32(3, link);
+    }
+}
+
+/// The number the kernel expects is a descriptor of the sending process.
+fn namespace_number(namespace: &NetNs) -> u32 {
+    namespace.as_raw_fd().unsigned_abs()
+}
+
+fn address_message(kind: u16, flags: u16, index: u32, address: Cidr) -> Message {
+    let no_check = if address.ip().is_ipv4() { 0 } else { NO_DUPLICATE_CHECK };
+    let mut header = [family(address.ip()), address.prefix(), no_check, 0, 0, 0, 0, 0];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    let mut message = Message::new(kind, flags, &header);
+    message.attr(2, &octets(address.ip())).attr(1, &octets(address.ip()));
+    if address.ip().is_ipv4() && address.prefix() < 31 {
+        message.attr(4, &octets(address.last()));
+    }
+    message
+}
+
+/// `struct rtmsg`: main table, made by "boot", universe scope unless straight out of a link.
+fn route_message(
+    kind: u16,
+    flags: u16,
+    subnet: Option<Cidr>,
+    attributes: impl FnOnce(&mut Message),
+    is_ipv4: bool,
+) -> Message {
+    const MAIN_TABLE: u8 = 254;
+    const BOOT: u8 = 3;
+    const UNICAST: u8 = 1;
+    let family = if is_ipv4 { 2 } else { 10 };
+    let prefix = subnet.map_or(0, Cidr::prefix);
+    let header = [family, prefix, 0, 0, MAIN_TABLE, BOOT, 0, UNICAST, 0, 0, 0, 0];
+    let mut message = Message::new(kind, flags, &header);
+    if let Some(subnet) = subnet {
+        message.attr(1, &octets(subnet.network().ip()));
+    }
+    attributes(&mut message);
+    message
+}
+
+fn neighbour_message(kind: u16, family: u8, index: u32, flags: u8) -> Message {
+    let create = if kind == NEW_NEIGHBOUR { flag::CREATE | flag::APPEND } else { 0 };
+    let create = if family == AF_BRIDGE { create } else { create & !flag::APPEND | flag::REPLACE };
+    let mut header = [0; 12];
+    header[0] = family;
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..10].copy_from_slice(&PERMANENT.to_ne_bytes());
+    header[10] = flags;
+    Message::new(kind, if kind == NEW_NEIGHBOUR { create } else { 0 }, &header)
+}
+
+fn family(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 2 } else { 10 }
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}

@@ -21,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask up [--listen ADDR:PORT] [--data-dir DIR]   install what is missing, build, make the images, serve
 cargo xtask test [STAGE…]                              format, lints, units, labs, e2e; all of them without STAGE
 cargo xtask dist                                       leave programs, page, images and labs in dist/
+cargo xtask images                                     the images of dist/ alone
 cargo xtask bench [NAME…]                              measure, each figure beside its limit
 cargo xtask lab ARGUMENT…                              drydock lab ARGUMENT… from dist/
 cargo xtask e2e                                        browser tests alone";
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         "up" => up::run(&rest),
         "test" => test::run(&rest),
         "dist" => packages::ensure(packages::BUILD).and_then(|()| dist::build()),
+        "images" => images::build(&places::dist(), &places::cache()),
         "bench" => bench::run(&rest),
         "lab" => dist::run_program("drydock", &[&["lab".to_owned()], rest.as_slice()].concat()),
         "e2e" => test::run(&["e2e".to_owned()]),

@@ -1,2 +1,0 @@
-//! drydock-image-programs
-fn main() {}

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod drawing;
+pub mod keys;
 pub mod lesson;
 pub mod link;
 pub mod recent;

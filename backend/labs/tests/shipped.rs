@@ -1,0 +1,51 @@
+//! The labs of this repository.
+
+use std::path::Path;
+
+use drydock_labs::library::{Library, files, read};
+use drydock_labs::lint::lint;
+use drydock_labs::present;
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../labs"))
+}
+
+#[test]
+fn every_shipped_lab_is_without_fault() {
+    let files = files(folder()).unwrap();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let lab = read(&file).unwrap_or_else(|error| panic!("{error}"));
+        let doubts: Vec<String> = lint(&lab).iter().map(ToString::to_string).collect();
+        assert!(doubts.is_empty(), "{}: {doubts:?}", file.display());
+    }
+}
+
+#[test]
+fn the_library_offers_each_by_its_folders_name() {
+    let (library, broken) = Library::open(folder());
+    assert!(broken.is_empty(), "{broken:?}");
+    let lab = library.get("first-containers").expect("a shipped lab");
+    let shown = present::lab(lab);
+    assert_eq!(shown.nodes, ["node1"]);
+    assert_eq!(shown.contents.len() as u32, shown.summary.steps + 1, "the introduction is no step");
+}
+
+#[test]
+fn a_broken_lab_is_named_and_the_others_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = "---\ntitle: T\nsummary: S\nminutes: 1\n---\n## One\n";
+    for (name, text) in [("good", good), ("broken", "no front matter\n")] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        std::fs::write(folder.path().join(name).join("lab.md"), text).unwrap();
+    }
+    let (library, broken) = Library::open(folder.path());
+    assert_eq!(library.all().len(), 1);
+    assert!(
+        broken[0].to_string().ends_with(
+            "broken/lab.md has mistakes:\n  line 1: the file begins with front matter between two `---` lines"
+        ),
+        "{}",
+        broken[0]
+    );
+}

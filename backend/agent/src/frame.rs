@@ -116,7 +116,7 @@ mod tests {
         write(&mut bytes, 9, &[]).await.unwrap();
         for split in 0..bytes.len() {
             let (first, second) = bytes.split_at(split);
-            let mut frames = Frames::new(first.chain(second));
+            let mut frames = Frames::new(AsyncReadExt::chain(first, second));
             let frame = frames.next().await.unwrap().unwrap();
             assert_eq!((frame.kind, &frame.payload[..]), (3, &b"abc"[..]));
             assert_eq!(frames.next().await.unwrap().unwrap().kind, 9);

@@ -4,6 +4,7 @@
 //! why its preconditions hold. This crate decides nothing: no paths, names or defaults of Drydock's
 //! live here. Begin with [`process::clone_self`] and [`mount`].
 
+pub mod child;
 pub mod fds;
 pub mod mount;
 pub mod namespaces;

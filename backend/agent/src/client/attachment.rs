@@ -13,15 +13,27 @@ const INPUT_PIECE: usize = 64 * 1024;
 /// What happens on a terminal. `Hello` comes first and once, nothing after `Closed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    Hello { end: u64, size: Size },
+    Hello {
+        end: u64,
+        size: Size,
+    },
     /// Bytes `offset..offset + data.len()` of the terminal's stream.
-    Output { offset: u64, data: Bytes },
+    Output {
+        offset: u64,
+        data: Bytes,
+    },
     /// Bytes up to `resume` are no longer in the scrollback.
-    Gap { resume: u64 },
+    Gap {
+        resume: u64,
+    },
     Resized(Size),
     /// A new shell follows.
-    ShellExited { code: i32 },
-    Closed { reason: String },
+    ShellExited {
+        code: i32,
+    },
+    Closed {
+        reason: String,
+    },
 }
 
 /// One viewer's connection to a terminal. Dropping it leaves the terminal as it is.

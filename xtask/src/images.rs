@@ -36,10 +36,13 @@ pub fn build(dist: &Path, cache: &Path) -> Result<()> {
         programs: places::release(),
     };
     let mut built = BTreeMap::new();
-    for recipe in recipe::all(&places.recipes)? {
+    let recipes = recipe::all(&places.recipes)?;
+    let parents: Vec<String> = recipes.iter().filter_map(|recipe| recipe.parent.clone()).collect();
+    for recipe in recipes {
         let image = build::image(&places, &recipe, &built)
             .with_context(|| format!("images/{}/Dockerfile", recipe.name))?;
         built.insert(recipe.name, image);
     }
-    layout::write(&dist.join("images"), &places.cache, built.values())
+    layout::write(&dist.join("images"), &places.cache, built.values())?;
+    layout::forget(&places.cache, built.iter().map(|(name, image)| (image, parents.contains(name))))
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::build::Built;
+
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Lays the images out; an unchanged layout is left alone.
 pub fn write<'a>(place: &Path, cache: &Path, images: impl Iterator<Item = &'a Built>) -> Result<()> {
@@ -44,6 +47,37 @@ pub fn write<'a>(place: &Path, cache: &Path, images: impl Iterator<Item = &'a Bu
         }
     }
     Ok(())
+}
+
+/// Clears the cache of trees that no recipe begins with, and of images that nobody made for a month.
+pub fn forget<'a>(cache: &Path, images: impl Iterator<Item = (&'a Built, bool)>) -> Result<()> {
+    let mut trees = BTreeSet::new();
+    let mut files = BTreeSet::new();
+    for (image, is_parent) in images {
+        files.insert(format!("{}.json", image.key));
+        files.extend(image.blobs().map(str::to_owned));
+        if is_parent {
+            trees.insert(image.key.clone());
+        }
+    }
+    for entry in entries(&cache.join("trees")) {
+        if !trees.contains(&*entry.file_name().to_string_lossy()) {
+            fs::remove_dir_all(entry.path())
+                .with_context(|| format!("cannot remove {}", entry.path().display()))?;
+        }
+    }
+    for entry in entries(&cache.join("built")).chain(entries(&cache.join("blobs/sha256"))) {
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > MONTH && !files.contains(&*entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder's entries; none when it is not there.
+fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 /// A hard link where both lie on one file system, else a copy.

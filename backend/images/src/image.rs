@@ -1,0 +1,181 @@
+//! One image: what its files say of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use oci_spec::image::ImageConfiguration;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{DiffId, Digest, ImageId};
+use crate::store::Store;
+
+/// An image that a container can be made from: all its layers were there when it was recorded.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub id: ImageId,
+    /// The configuration, typed. Fields that Docker adds to the OCI's are in [`Image::raw`] only.
+    pub config: ImageConfiguration,
+    /// The configuration as it was received: its digest is the id.
+    pub raw: Vec<u8>,
+    /// The manifest it came with; `None` for an image made here.
+    pub manifest: Option<Descriptor>,
+    /// Bottom first.
+    pub layers: Vec<Layer>,
+    /// Bytes of all files of all layers.
+    pub size: u64,
+    /// Seconds since 1970 when a name was last given to it.
+    pub tagged_at: i64,
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Layer {
+    pub diff_id: DiffId,
+    /// The blob that it was unpacked from; `None` when it was made here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Descriptor>,
+}
+
+/// A blob as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    pub media_type: String,
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// What [`Store::put_image`] records. The layers must be unpacked already.
+#[derive(Clone, Debug)]
+pub struct NewImage<'a> {
+    /// The configuration's JSON.
+    pub config: &'a [u8],
+    /// The manifest and its bytes.
+    pub manifest: Option<(Descriptor, &'a [u8])>,
+    /// The layers' blobs in the order of the configuration's diffids; empty for an image made here.
+    pub blobs: Vec<Descriptor>,
+}
+
+/// An image could not be recorded or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("the image's configuration is not valid")]
+    Config(#[source] oci_spec::OciSpecError),
+    #[error("the image's configuration names {diffs} layers, its manifest {blobs}")]
+    LayerCount { diffs: usize, blobs: usize },
+    #[error("the image's configuration is not valid")]
+    DiffId(#[source] crate::digest::DigestError),
+    #[error("layer {0} is not in the store")]
+    LayerMissing(DiffId),
+    #[error("store a part of the image")]
+    Blob(#[source] crate::blob::BlobError),
+    #[error("write the image's record")]
+    Write(#[source] io::Error),
+    #[error("read the record of image {id}")]
+    Read { id: ImageId, source: io::Error },
+    #[error("the record of image {id} is not valid")]
+    Record { id: ImageId, source: serde_json::Error },
+    #[error("record the image")]
+    Index(#[source] crate::refs::IndexError),
+}
+
+/// `images/<hex>.json`.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    manifest: Option<Descriptor>,
+    layers: Vec<Layer>,
+    size: u64,
+    tagged_at: i64,
+}
+
+impl Image {
+    /// The configuration with every field it came with.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.raw).unwrap_or_default()
+    }
+
+    /// RFC 3339, or nothing for an image without a date.
+    pub fn created(&self) -> Option<&str> {
+        self.config.created().as_deref()
+    }
+
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.config.config().as_ref().and_then(|config| config.labels().as_ref());
+        labels
+            .map(|labels| labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+            .unwrap_or_default()
+    }
+}
+
+/// The diffids that a configuration names, bottom first.
+fn diff_ids(config: &ImageConfiguration) -> Result<Vec<DiffId>, ImageError> {
+    config.rootfs().diff_ids().iter().map(|text| text.parse().map_err(ImageError::DiffId)).collect()
+}
+
+impl Store {
+    /// Records an image. Names are given apart, by [`Store::tag`].
+    pub fn put_image(&self, new: NewImage<'_>) -> Result<std::sync::Arc<Image>, ImageError> {
+        let config = ImageConfiguration::from_reader(new.config).map_err(ImageError::Config)?;
+        let diff_ids = diff_ids(&config)?;
+        if !new.blobs.is_empty() && new.blobs.len() != diff_ids.len() {
+            return Err(ImageError::LayerCount { diffs: diff_ids.len(), blobs: new.blobs.len() });
+        }
+        let mut size = 0;
+        for diff_id in &diff_ids {
+            size += self.layer_size(diff_id).ok_or_else(|| ImageError::LayerMissing(diff_id.clone()))?;
+        }
+        let id = ImageId(self.put_blob(new.config).map_err(ImageError::Blob)?);
+        if let Some((_, bytes)) = &new.manifest {
+            self.put_blob(bytes).map_err(ImageError::Blob)?;
+        }
+        let mut blobs = new.blobs.into_iter().map(Some).collect::<Vec<_>>();
+        blobs.resize(diff_ids.len(), None);
+        let layers = diff_ids.into_iter().zip(blobs).map(|(diff_id, blob)| Layer { diff_id, blob }).collect();
+        let image = Image {
+            id,
+            config,
+            raw: new.config.to_vec(),
+            manifest: new.manifest.map(|(descriptor, _)| descriptor),
+            layers,
+            size,
+            tagged_at: now(),
+        };
+        self.write_record(&image)?;
+        self.add_image(image).map_err(ImageError::Index)
+    }
+
+    fn write_record(&self, image: &Image) -> Result<(), ImageError> {
+        let record = Record {
+            manifest: image.manifest.clone(),
+            layers: image.layers.clone(),
+            size: image.size,
+            tagged_at: image.tagged_at,
+        };
+        let path = self.root().join("images").join(image.id.0.hex()).with_extension("json");
+        let bytes = serde_json::to_vec(&record).map_err(|error| ImageError::Write(error.into()))?;
+        crate::file::replace_durably(&path, &bytes).map_err(ImageError::Write)
+    }
+
+    pub(crate) fn read_image(&self, id: &ImageId) -> Result<Image, ImageError> {
+        let path = self.root().join("images").join(id.0.hex()).with_extension("json");
+        let bytes = fs::read(path).map_err(|source| ImageError::Read { id: id.clone(), source })?;
+        let record: Record =
+            serde_json::from_slice(&bytes).map_err(|source| ImageError::Record { id: id.clone(), source })?;
+        let raw = self.read_blob(&id.0).map_err(ImageError::Blob)?;
+        let config = ImageConfiguration::from_reader(raw.as_slice()).map_err(ImageError::Config)?;
+        Ok(Image {
+            id: id.clone(),
+            config,
+            raw,
+            manifest: record.manifest,
+            layers: record.layers,
+            size: record.size,
+            tagged_at: record.tagged_at,
+        })
+    }
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map(|duration| duration.as_secs() as i64).unwrap_or_default()
+}

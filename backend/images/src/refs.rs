@@ -1,0 +1,151 @@
+//! `refs.json`: which names mean which image, and which images there are.
+//!
+//! Every change is made under the store's lock on a freshly read file, so that the gateway and `drydock image`
+//! may work on one root; every look notices, by the file's stamp, that another process changed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, MutexGuard};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::ImageId;
+use crate::image::{Image, ImageError};
+use crate::reference::Named;
+use crate::store::Store;
+
+/// The index could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("lock the store")]
+    Lock(#[source] io::Error),
+    #[error("read refs.json")]
+    Read(#[source] io::Error),
+    #[error("refs.json is not valid")]
+    Parse(#[source] serde_json::Error),
+    #[error("write refs.json")]
+    Write(#[source] io::Error),
+    #[error("read an image that refs.json names")]
+    Image(#[source] Box<ImageError>),
+    #[error("no such image: {0}")]
+    NoImage(ImageId),
+}
+
+/// The content of `refs.json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Index {
+    /// Whole names with a tag or a digest.
+    pub references: BTreeMap<String, ImageId>,
+    pub images: BTreeSet<ImageId>,
+}
+
+/// The index in memory, with the images it names.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub index: Index,
+    pub images: BTreeMap<ImageId, Arc<Image>>,
+    stamp: Option<Stamp>,
+}
+
+/// Tells one version of the file from another: every change makes a new inode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stamp {
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Store {
+    /// The index as it is on disk now.
+    pub(crate) fn state(&self) -> Result<MutexGuard<'_, State>, IndexError> {
+        let mut state = self.state_lock();
+        self.reload(&mut state)?;
+        Ok(state)
+    }
+
+    /// Changes the index: nobody else changes it meanwhile, and a failed change leaves it as it was.
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Index, &BTreeMap<ImageId, Arc<Image>>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let lock = File::create(self.root().join("lock")).map_err(IndexError::Lock)?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)
+            .map_err(|error| IndexError::Lock(error.into()))?;
+        let mut state = self.state()?;
+        let mut index = state.index.clone();
+        let answer = change(&mut index, &state.images)?;
+        let path = self.root().join("refs.json");
+        let bytes = serde_json::to_vec_pretty(&index).map_err(|error| IndexError::Write(error.into()))?;
+        crate::file::replace_durably(&path, &bytes).map_err(IndexError::Write)?;
+        self.reload(&mut state)?;
+        Ok(answer)
+    }
+
+    fn reload(&self, state: &mut State) -> Result<(), IndexError> {
+        let path = self.root().join("refs.json");
+        let stamp = match fs::metadata(&path) {
+            Ok(meta) => Some(Stamp { inode: meta.ino(), modified: (meta.mtime(), meta.mtime_nsec()) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(IndexError::Read(error)),
+        };
+        if stamp == state.stamp {
+            return Ok(());
+        }
+        let index: Index = match stamp {
+            Some(_) => {
+                let bytes = fs::read(&path).map_err(IndexError::Read)?;
+                serde_json::from_slice(&bytes).map_err(IndexError::Parse)?
+            }
+            None => Index::default(),
+        };
+        let mut images = BTreeMap::new();
+        for id in &index.images {
+            let image = match state.images.get(id) {
+                Some(image) => Arc::clone(image),
+                None => Arc::new(self.read_image(id).map_err(|error| IndexError::Image(Box::new(error)))?),
+            };
+            images.insert(id.clone(), image);
+        }
+        *state = State { index, images, stamp };
+        Ok(())
+    }
+
+    pub(crate) fn add_image(&self, image: Image) -> Result<Arc<Image>, IndexError> {
+        let id = image.id.clone();
+        self.change(|index, _| {
+            index.images.insert(id.clone());
+            Ok(())
+        })?;
+        let image = Arc::new(image);
+        self.state()?.images.insert(id, Arc::clone(&image));
+        Ok(image)
+    }
+
+    /// Makes `name` mean the image; answers the image that it meant before.
+    pub fn tag(&self, name: &Named, id: &ImageId) -> Result<Option<ImageId>, IndexError> {
+        let name = name.clone().or_latest();
+        self.change(|index, images| {
+            if !images.contains_key(id) {
+                return Err(IndexError::NoImage(id.clone()));
+            }
+            Ok(index.references.insert(name.to_string(), id.clone()))
+        })
+    }
+
+    /// The names of an image: those with a tag, then those with a digest.
+    pub fn names(&self, id: &ImageId) -> Result<(Vec<Named>, Vec<Named>), IndexError> {
+        let state = self.state()?;
+        let names = state.index.references.iter().filter(|(_, named)| *named == id);
+        let names = names.filter_map(|(name, _)| Named::parse(name).ok());
+        Ok(names.partition(|name| name.digest().is_none()))
+    }
+
+    /// Every name, with the image it means.
+    pub fn references(&self) -> Result<Vec<(Named, ImageId)>, IndexError> {
+        let state = self.state()?;
+        let references = state.index.references.iter();
+        Ok(references.filter_map(|(name, id)| Some((Named::parse(name).ok()?, id.clone()))).collect())
+    }
+}

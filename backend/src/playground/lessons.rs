@@ -1,7 +1,7 @@
 //! Labs in sessions: which there are, and the attempt of a session that was opened for one.
 //!
-//! An attempt has three tasks in its session's tracker: one carries it out, one tells browsers and the store what
-//! it has reached, one lets checks run while a browser is there.
+//! An attempt has two tasks in its session's tracker: one carries it out, one tells browsers and the store what it has
+//! reached. Its checks run while an event socket holds a watcher ([`crate::doors::events`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -83,20 +83,10 @@ impl Playground {
             let _ = session.ready().wait_for(|ready| *ready).await;
             attempt.carry_out().await;
         }));
-        let told = (self.clone(), session.clone(), attempt.clone());
-        session.tasks.spawn(ended.clone().run_until_cancelled_owned(async move {
+        let told = (self.clone(), session.clone(), attempt);
+        session.tasks.spawn(ended.run_until_cancelled_owned(async move {
             let (playground, session, attempt) = told;
             playground.tell_progress(&session, &attempt).await;
-        }));
-        let watched = session.clone();
-        session.tasks.spawn(ended.run_until_cancelled_owned(async move {
-            let mut browsers = watched.watchers();
-            while browsers.wait_for(|count| *count > 0).await.is_ok() {
-                let _watching = attempt.watch();
-                if browsers.wait_for(|count| *count == 0).await.is_err() {
-                    break;
-                }
-            }
         }));
     }
 
@@ -149,9 +139,7 @@ impl Nodes for SessionNodes {
         };
         let output = self.node(node)?.agent().exec(request).await.map_err(unreachable(node))?;
         match output.exit {
-            Exit::TimedOut => {
-                Err(NodeFailure::TimedOut { node: node.to_owned(), seconds: limit.as_secs() })
-            }
+            Exit::TimedOut => Err(NodeFailure::TimedOut { node: node.to_owned(), seconds: limit.as_secs() }),
             Exit::Code(code) => Ok(Ran {
                 code,
                 stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,0 +1,126 @@
+//! Comes up, serves, goes down.
+//!
+//! ```text
+//!   lock data ▶ page ▶ listen ▶ images ▶ host (adopts nodes) ▶ store ▶ sessions ▶ accept … signal ▶ settle ▶ close
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::serve::ListenerExt;
+use drydock_nodes::{Host, HostConfig, NodeImage};
+use drydock_sessions::Store;
+use drydock_sessions::rate::Buckets;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, NODE_IMAGE};
+use crate::doors;
+use crate::doors::assets::Assets;
+use crate::doors::metrics::Metrics;
+use crate::playground::Playground;
+use crate::state::AppState;
+
+/// How long requests under way may take once a signal came.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve(config: Config, stop_nodes: bool) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let assets = Assets::load(&config.web())?;
+    // Before the long part, so that a taken port is said at once.
+    let listener = listen(config.listen).await?;
+    let state = open(config.clone(), assets).await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tracing::info!(listen = %config.listen, "serving");
+    run(listener, state.clone(), stop).await?;
+    state.playground.settle().await;
+    if stop_nodes {
+        for session in state.playground.sessions() {
+            state.playground.host.end_session(session.network.id()).await?;
+        }
+    }
+    state.playground.store.close().await;
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is taken by another program: stop it, or choose another with --listen")
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+    })
+}
+
+/// Everything behind the doors.
+pub async fn open(config: Arc<Config>, assets: Assets) -> anyhow::Result<AppState> {
+    let host = open_host(&config).await?;
+    let store = Store::open(&config.database()).await?;
+    let metrics = Arc::new(Metrics::default());
+    let playground = Playground::open(config.clone(), store, host, metrics.clone()).await?;
+    Ok(AppState {
+        labs: playground.labs.clone(),
+        assets: Arc::new(assets),
+        creation: Arc::new(Mutex::new(Buckets::new(config.creation))),
+        playground,
+        metrics,
+        config,
+    })
+}
+
+/// The host's nodes, those of an earlier run adopted.
+pub async fn open_host(config: &Config) -> anyhow::Result<Host> {
+    let bin = config.dist.join("bin");
+    if !bin.join("drydock-agent").exists() {
+        bail!("{} has no programs: run `cargo xtask dist`, or give --dist", bin.display());
+    }
+    std::fs::create_dir_all(&config.data)
+        .with_context(|| format!("cannot make {}: run as root, or give --data-dir", config.data.display()))?;
+    let store = config.data.join("store");
+    let mut host = HostConfig::new(&config.data, bin, NodeImage::Reference(NODE_IMAGE.to_owned()));
+    host.store = Some(store);
+    host.capacity.nodes = config.capacity.instances as usize;
+    Ok(Host::open(host).await?)
+}
+
+/// Serves `state` on `listener` until `stop`, and then what is under way for a moment longer.
+pub async fn run(
+    listener: TcpListener,
+    state: AppState,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let reaper = tokio::spawn(state.playground.clone().reap());
+    // A keystroke is a small packet: it must not wait for the next one.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+    });
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let service = doors::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        // The receiver is gone only when the server is.
+        let _ = stopping.send(());
+    });
+    let overdue = async {
+        let _ = stopped.await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = async { server.await } => outcome,
+        () = overdue => Ok(()),
+    };
+    reaper.abort();
+    outcome.context("the server stopped")
+}

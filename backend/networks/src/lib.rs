@@ -7,9 +7,11 @@
 //! Begin with [`netns::NetNs`] and [`netlink::Route`].
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 pub mod cidr;
 pub mod netlink;
 pub mod netns;
+pub mod nft;
 
 pub use cidr::Cidr;
 pub use netns::NetNs;

@@ -6,13 +6,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use drydock_networks::NetNs;
 use drydock_networks::netlink::{Changes, LinkKind, Mac, NewLink, Route, Vxlan};
-use drydock_networks::{Cidr, NetNs};
-use support::World;
-
-fn cidr(text: &str) -> Cidr {
-    text.parse().unwrap()
-}
+use support::{World, cidr};
 
 /// Sends a word from one namespace to an address in another and back.
 fn talk(from: &NetNs, to: &NetNs, address: &str) {

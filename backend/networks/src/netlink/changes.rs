@@ -28,12 +28,13 @@ mod ifla {
     pub const MTU: u16 = 4;
     pub const LINK: u16 = 5;
     pub const MASTER: u16 = 10;
-    pub const PROTINFO: u16 = 12;
     pub const LINKINFO: u16 = 18;
     pub const NET_NS_PID: u16 = 19;
     pub const NET_NS_FD: u16 = 28;
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
+    pub const INFO_SLAVE_KIND: u16 = 4;
+    pub const INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_PEER: u16 = 1;
     pub const MACVLAN_MODE: u16 = 1;
     pub const BRPORT_MODE: u16 = 4;
@@ -143,10 +144,13 @@ impl Changes {
     }
 
     /// Lets a bridge send a frame back through the port it came from.
-    pub fn set_hairpin(self, port: u32) -> Self {
-        let mut message = Message::new(SET_LINK, 0, &link_header(AF_BRIDGE, port, false));
-        message.nest(ifla::PROTINFO, |nest| {
-            nest.attr_u8(ifla::BRPORT_MODE, 1);
+    pub fn set_hairpin(self, port: &str) -> Self {
+        // IFLA_BRPORT_MODE, in IFLA_INFO_SLAVE_DATA beside its kind, in IFLA_LINKINFO.
+        let mut message = Message::new(NEW_LINK, 0, &link_header(0, 0, false));
+        message.attr_str(ifla::IFNAME, port).nest(ifla::LINKINFO, |info| {
+            info.attr_str(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |data| {
+                data.attr_u8(ifla::BRPORT_MODE, 1);
+            });
         });
         self.step(format!("set hairpin on port {port}"), message)
     }
@@ -156,6 +160,32 @@ impl Changes {
         // Flags zero with change mask zero: only what the attributes say.
         attributes(&mut message);
         self.step(name.to_owned(), message)
+    }
+
+    /// Lets packets of 127.0.0.0/8 cross an IPv4 link: how a published port answers on localhost.
+    pub fn set_route_localnet(self, index: u32) -> Self {
+        // IPV4_DEVCONF_ROUTE_LOCALNET, in IFLA_INET_CONF, in AF_INET, in IFLA_AF_SPEC.
+        self.set(index, &format!("set route_localnet on link {index}"), |message| {
+            message.nest(26, |spec| {
+                spec.nest(2, |inet| {
+                    inet.nest(1, |conf| {
+                        conf.attr_u32(26, 1);
+                    });
+                });
+            });
+        })
+    }
+
+    /// Keeps the kernel from drawing a link-local IPv6 address, and from announcing it.
+    pub fn without_link_local(self, index: u32) -> Self {
+        // IN6_ADDR_GEN_MODE_NONE, in IFLA_INET6_ADDR_GEN_MODE, in AF_INET6, in IFLA_AF_SPEC.
+        self.set(index, &format!("set address generation of link {index}"), |message| {
+            message.nest(26, |spec| {
+                spec.nest(10, |inet6| {
+                    inet6.attr_u8(8, 1);
+                });
+            });
+        })
     }
 
     /// Gives a link an address.

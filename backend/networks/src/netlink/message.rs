@@ -38,6 +38,16 @@ impl Message {
         message
     }
 
+    /// Attributes alone, to be put into a message later.
+    pub(crate) fn fragment() -> Self {
+        Self { bytes: Vec::with_capacity(128) }
+    }
+
+    /// The bytes written so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Appends bytes and pads them to the alignment.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.extend_from_slice(bytes);

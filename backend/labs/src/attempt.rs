@@ -279,6 +279,3 @@ impl<N> Drop for Watcher<N> {
 fn last_line(text: &str) -> Option<String> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
-
-#[cfg(test)]
-mod tests;

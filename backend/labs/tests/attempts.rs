@@ -1,55 +1,25 @@
-//! Attempts whose node is a folder of this machine, with the machine's own bash.
+//! Attempts in a folder of this machine.
 
-use std::path::Path;
+mod support;
 
-use super::*;
-use crate::parse;
+use std::sync::Arc;
+use std::time::Duration;
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Nodes for Folder {
-    async fn run(
-        &self,
-        node: &str,
-        script: &str,
-        values: &BTreeMap<String, String>,
-        limit: Duration,
-    ) -> Result<Ran, NodeFailure> {
-        let mut command = tokio::process::Command::new("bash");
-        command.args(["-c", script]).current_dir(self.path()).envs(values).kill_on_drop(true);
-        let timed_out = |_| NodeFailure::TimedOut { node: node.to_owned(), seconds: limit.as_secs() };
-        let output = tokio::time::timeout(limit, command.output()).await.map_err(timed_out)?;
-        let output = output
-            .map_err(|error| NodeFailure::Unreachable { node: node.to_owned(), source: error.into() })?;
-        Ok(Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
-    async fn write(&self, node: &str, path: &str, _: u32, content: &[u8]) -> Result<(), NodeFailure> {
-        let file = self.path().join(path.trim_start_matches('/'));
-        std::fs::write(file, content)
-            .map_err(|error| NodeFailure::Unreachable { node: node.to_owned(), source: error.into() })
-    }
-}
+use drydock_labs::attempt::{Attempt, Done, Refusal, Watcher};
+use drydock_labs::{Lab, parse};
+use drydock_wire::lab::Progress;
+use support::Folder;
 
 fn lab(body: &str) -> Arc<Lab> {
     let head = "---\ntitle: T\nsummary: S\nminutes: 1\n---\n";
     Arc::new(parse("demo", &format!("{head}{body}")).unwrap())
 }
 
-fn attempt(body: &str) -> (Arc<Attempt<Folder>>, tokio::task::JoinHandle<()>) {
-    let attempt = Attempt::new(lab(body), None, Folder(tempfile::tempdir().unwrap()));
+fn attempt(body: &str) -> (Arc<Attempt<Folder>>, Folder, tokio::task::JoinHandle<()>) {
+    let folder = Folder::make();
+    let attempt = Attempt::new(lab(body), None, folder.clone());
     let task = tokio::spawn(attempt.clone().carry_out());
-    (attempt, task)
+    (attempt, folder, task)
 }
 
 async fn until(watcher: &mut Watcher<Folder>, wanted: impl Fn(&Progress) -> bool) -> Progress {
@@ -65,13 +35,13 @@ const TWO_STEPS: &str = "```init hidden\ntouch prepared\n```\n\n\
 
 #[tokio::test]
 async fn a_watched_lab_follows_what_its_student_does() {
-    let (attempt, task) = attempt(TWO_STEPS);
+    let (attempt, folder, task) = attempt(TWO_STEPS);
     let mut watcher = attempt.watch();
     let hinted = until(&mut watcher, |p| p.steps[0].checks[0].output == "nothing yet").await;
     assert_eq!(hinted.steps[0].checks[0].state, "waiting");
     assert!(matches!(attempt.act("two-check-1").await, Err(Refusal::Closed { .. })));
 
-    std::fs::write(attempt.nodes.path().join("word"), "first\nswordfish\n").unwrap();
+    std::fs::write(folder.path().join("word"), "first\nswordfish\n").unwrap();
     let open = until(&mut watcher, |p| p.steps[1].open).await;
     assert_eq!(open.values["WORD"], "swordfish");
 
@@ -89,10 +59,10 @@ async fn a_watched_lab_follows_what_its_student_does() {
 
 #[tokio::test]
 async fn an_unwatched_lab_runs_no_checks() {
-    let (attempt, _task) = attempt("## One\n\n```check title=a\necho x | tee looked\nexit 1\n```\n");
+    let (attempt, folder, _task) = attempt("## One\n\n```check title=a\necho x | tee looked\nexit 1\n```\n");
     let mut changes = attempt.changes();
     changes.wait_for(|p| p.state == "running").await.unwrap();
-    let looked = attempt.nodes.path().join("looked");
+    let looked = folder.path().join("looked");
     assert!(!looked.exists());
     let mut watcher = attempt.watch();
     until(&mut watcher, |p| p.steps[0].checks[0].output == "x").await;
@@ -101,7 +71,7 @@ async fn an_unwatched_lab_runs_no_checks() {
 
 #[tokio::test]
 async fn a_failed_init_script_says_where_and_why() {
-    let (attempt, _task) = attempt("```init\necho no such disk >&2\nexit 3\n```\n\n## One\n");
+    let (attempt, _folder, _task) = attempt("```init\necho no such disk >&2\nexit 3\n```\n\n## One\n");
     let mut watcher = attempt.watch();
     let failed = until(&mut watcher, |p| p.state == "failed").await;
     assert_eq!(failed.message, "Preparing node1 failed (lab.md line 6, exit status 3): no such disk");
@@ -109,7 +79,8 @@ async fn a_failed_init_script_says_where_and_why() {
 
 #[tokio::test]
 async fn a_check_that_hangs_is_ended_and_says_so() {
-    let (attempt, _task) = attempt("## One\n\n```check title=a timeout=1 on-demand\nsleep 1000\n```\n");
+    let (attempt, _folder, _task) =
+        attempt("## One\n\n```check title=a timeout=1 on-demand\nsleep 1000\n```\n");
     attempt.changes().wait_for(|p| p.state == "running").await.unwrap();
     let Done::Checked(state) = attempt.act("one-check-1").await.unwrap() else { panic!("a check") };
     assert_eq!(state.output, "node1 did not finish within 1 s");
@@ -117,7 +88,7 @@ async fn a_check_that_hangs_is_ended_and_says_so() {
 
 #[tokio::test]
 async fn what_is_no_block_is_refused() {
-    let (attempt, _task) = attempt("## One\n\n```run\nls\n```\n\n```check title=a\ntrue\n```\n");
+    let (attempt, _folder, _task) = attempt("## One\n\n```run\nls\n```\n\n```check title=a\ntrue\n```\n");
     attempt.changes().wait_for(|p| p.state != "preparing").await.unwrap();
     assert!(matches!(attempt.act("nothing").await, Err(Refusal::NoBlock { .. })));
     assert!(matches!(attempt.act("one-run-1").await, Err(Refusal::NoBlock { .. })));

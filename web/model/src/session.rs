@@ -125,6 +125,19 @@ impl Model {
         self.nodes.iter().find(|node| node.hostname == hostname)
     }
 
+    /// The topology as it is drawn: nodes of which nothing was heard yet are in it too.
+    pub fn picture(&self) -> Topology {
+        let seen = |node: &Node| self.topology.nodes.iter().find(|seen| seen.name == node.name).cloned();
+        let unseen = |node: &Node| topology::Node {
+            name: node.name.clone(),
+            hostname: node.hostname.clone(),
+            ip: node.ip.clone(),
+            state: node.state.clone(),
+            ..topology::Node::default()
+        };
+        Topology { nodes: self.nodes.iter().map(|node| seen(node).unwrap_or_else(|| unseen(node))).collect() }
+    }
+
     pub fn has_room(&self) -> bool {
         self.max_nodes == 0 || self.nodes.len() < self.max_nodes as usize
     }

@@ -1,0 +1,25 @@
+//! The root: what every page has, and which page it is.
+
+use leptos::prelude::*;
+
+use crate::component::toast;
+use crate::page::landing::Landing;
+use crate::page::session::SessionPage;
+use crate::page::unknown::Unknown;
+use crate::route::{self, Route};
+use crate::theme;
+
+#[component]
+pub fn App() -> impl IntoView {
+    theme::provide();
+    toast::provide();
+    let router = route::provide();
+    view! {
+        {move || match router.get() {
+            Route::Landing => view! { <Landing/> }.into_any(),
+            Route::Session { id, read_only } => view! { <SessionPage id read_only/> }.into_any(),
+            Route::Unknown => view! { <Unknown/> }.into_any(),
+        }}
+        <toast::Toasts/>
+    }
+}

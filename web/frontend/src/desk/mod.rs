@@ -1,0 +1,275 @@
+//! What the features of the session page share: its state as signals, and the socket that keeps it true.
+//!
+//! ```text
+//! GET /sessions/{id} ─┐
+//! session socket ─────┴▶ Change ─▶ model ─▶ workspace (terminals that are gone leave the screen)
+//!                                      └──▶ lesson (progress)
+//! ```
+//! [`commands`] is what the reader can do, [`seats`] holds the terminals' screens.
+
+pub mod commands;
+pub mod seats;
+
+use std::collections::HashMap;
+
+use drydock_browser::socket::{Report, Socket};
+use drydock_browser::timer::Interval;
+use drydock_browser::{now, socket_origin};
+use drydock_model::lesson::{self, Lesson};
+use drydock_model::link::{Link, State};
+use drydock_model::recent;
+use drydock_model::session::{Change, Model, Phase};
+use drydock_model::workspace::{Action, Key, Workspace};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use crate::component::toast::{self, Say};
+use crate::{api, remembered};
+
+use seats::Seats;
+
+/// What is looked at in the topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    Node(String),
+    Container { node: String, id: String },
+    Network { node: String, id: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upload {
+    pub id: u32,
+    pub file: String,
+    pub node: String,
+    pub percent: u32,
+}
+
+/// A handle: copies mean the same desk.
+#[derive(Clone, Copy)]
+pub struct Desk {
+    session: StoredValue<String>,
+    pub read_only: bool,
+    pub model: RwSignal<Model>,
+    pub workspace: RwSignal<Workspace>,
+    pub lesson: RwSignal<Option<Lesson>>,
+    /// The session socket's.
+    pub link: RwSignal<Link>,
+    /// Each terminal socket's.
+    pub links: RwSignal<HashMap<Key, Link>>,
+    pub titles: RwSignal<HashMap<Key, String>>,
+    /// The terminal whose scrollback is being searched.
+    pub searching: RwSignal<Option<Key>>,
+    pub chosen: RwSignal<Option<Chosen>>,
+    pub uploads: RwSignal<Vec<Upload>>,
+    /// A node is being made.
+    pub adding: RwSignal<bool>,
+    pub font_size: RwSignal<f64>,
+    /// Milliseconds since 1970, every second.
+    pub clock: RwSignal<i64>,
+    pub say: Say,
+    seats: StoredValue<Seats, LocalStorage>,
+    held: StoredValue<Vec<Held>, LocalStorage>,
+}
+
+/// Kept as long as the page.
+#[expect(dead_code, reason = "held for their Drop")]
+enum Held {
+    Socket(Socket),
+    Clock(Interval),
+}
+
+pub fn provide(session: String, read_only: bool) -> Desk {
+    let workspace = remembered::workspace(&session).unwrap_or_default();
+    let desk = Desk {
+        session: StoredValue::new(session),
+        read_only,
+        model: RwSignal::default(),
+        workspace: RwSignal::new(workspace),
+        lesson: RwSignal::default(),
+        link: RwSignal::default(),
+        links: RwSignal::default(),
+        titles: RwSignal::default(),
+        searching: RwSignal::default(),
+        chosen: RwSignal::default(),
+        uploads: RwSignal::default(),
+        adding: RwSignal::default(),
+        font_size: RwSignal::new(remembered::font_size()),
+        clock: RwSignal::new(now()),
+        say: toast::say(),
+        seats: StoredValue::new_local(Seats::default()),
+        held: StoredValue::new_local(Vec::new()),
+    };
+    provide_context(desk);
+    let clock = Interval::every(1_000, move || desk.clock.set(now()));
+    desk.held.update_value(|held| held.push(Held::Clock(clock)));
+    Effect::new(move |_| remembered::set_workspace(&desk.id(), &desk.workspace.get()));
+    desk.follow_appearance();
+    spawn_local(desk.begin());
+    desk
+}
+
+pub fn current() -> Desk {
+    expect_context()
+}
+
+impl Desk {
+    pub fn id(self) -> String {
+        self.session.get_value()
+    }
+
+    /// The snapshot decides whether there is a session at all; then the socket keeps it true.
+    async fn begin(self) {
+        loop {
+            self.refresh().await;
+            if self.model.with_untracked(|model| model.phase) != Phase::Loading {
+                break;
+            }
+            commands::wait(1_000).await;
+        }
+        if self.is_live() {
+            self.listen();
+        }
+    }
+
+    pub fn is_live(self) -> bool {
+        self.model.try_with_untracked(|model| model.phase == Phase::Live).unwrap_or_default()
+    }
+
+    async fn refresh(self) {
+        match api::session(&self.id()).await {
+            Ok(session) => {
+                let is_first = self.model.with_untracked(|model| model.phase == Phase::Loading);
+                self.change(Change::Snapshot(session));
+                if is_first {
+                    self.first_look();
+                }
+            }
+            Err(trouble) if trouble.is_missing() => {
+                let was_live = self.is_live();
+                self.change(if was_live { Change::End } else { Change::Missing });
+            }
+            // Tried again: by `begin`, or when the socket comes up.
+            Err(_) => {}
+        }
+    }
+
+    fn first_look(self) {
+        let (lab, expires_at, nodes) = self.model.with_untracked(|model| {
+            let names: Vec<String> = model.nodes.iter().map(|node| node.name.clone()).collect();
+            (model.lab.clone(), model.expires_at, names)
+        });
+        remembered::change_recent(recent::Event::Opened(recent::Visit {
+            session: self.id(),
+            title: String::new(),
+            opened_at: now(),
+            expires_at: expires_at.unwrap_or_else(now),
+        }));
+        if let Some(lab) = lab {
+            spawn_local(self.fetch_lesson(lab));
+        }
+        spawn_local(self.look_for_terminals(nodes));
+    }
+
+    async fn fetch_lesson(self, lab: String) {
+        match (api::lab(&lab).await, api::lab_progress(&self.id()).await) {
+            (Ok(lab), progress) => {
+                let heard = self.model.with_untracked(|model| model.progress.clone());
+                self.lesson.set(Some(Lesson::new(lab, progress.unwrap_or(heard))));
+            }
+            (Err(trouble), _) => self.say.failure(trouble),
+        }
+    }
+
+    fn listen(self) {
+        let address = format!("{}/sessions/{}/ws/", socket_origin(), self.id());
+        let socket = Socket::open(
+            move || address.clone(),
+            move |report| match report {
+                Report::Text(text) => {
+                    let event = serde_json::from_str(&text).ok();
+                    if let Some(change) = event.and_then(Change::from_event) {
+                        self.change(change);
+                    }
+                }
+                Report::Binary(_) => {}
+                Report::Link(link) => self.relink(link),
+            },
+        );
+        self.held.update_value(|held| held.push(Held::Socket(socket)));
+    }
+
+    fn relink(self, link: Link) {
+        let waits = matches!(link.state(), State::Waiting { .. });
+        // What was missed meanwhile; or, when it stays away, whether the session is still there at all.
+        if link.state() == State::Up || (waits && link.failures().is_multiple_of(3)) {
+            spawn_local(self.refresh());
+        }
+        self.link.set(link);
+    }
+
+    pub fn change(self, change: Change) {
+        let follow_up = follow_up(&change);
+        match &change {
+            Change::Progress(progress) => self.learn(lesson::Event::Progress(progress.clone())),
+            Change::Expires(at) => {
+                remembered::change_recent(recent::Event::Expires { session: self.id(), at: *at });
+            }
+            Change::End | Change::Missing => {
+                remembered::change_recent(recent::Event::Gone { session: self.id() });
+                self.held.update_value(|held| held.retain(|held| matches!(held, Held::Clock(_))));
+                self.seats.update_value(Seats::clear);
+            }
+            _ => {}
+        }
+        self.model.update(|model| model.apply(change));
+        match follow_up {
+            FollowUp::None => {}
+            FollowUp::Arrange(action) => self.arrange(action),
+            FollowUp::KeepNodes => {
+                let names = self
+                    .model
+                    .with_untracked(|model| model.nodes.iter().map(|node| node.name.clone()).collect());
+                self.arrange(Action::KeepNodes(names));
+            }
+            FollowUp::LookAt(node) => spawn_local(self.look_for_terminals(vec![node])),
+        }
+    }
+
+    pub fn learn(self, event: lesson::Event) {
+        self.lesson.update(|lesson| {
+            if let Some(lesson) = lesson {
+                lesson.apply(event);
+            }
+        });
+    }
+
+    pub fn arrange(self, action: Action) {
+        let before = self.workspace.get_untracked();
+        let mut after = before.clone();
+        after.apply(action);
+        if after != before {
+            self.seats.update_value(|seats| seats.keep(|key| after.keys().any(|kept| kept == key)));
+            self.workspace.set(after);
+        }
+    }
+}
+
+/// What else a change means, decided before the model takes it.
+enum FollowUp {
+    None,
+    Arrange(Action),
+    KeepNodes,
+    LookAt(String),
+}
+
+fn follow_up(change: &Change) -> FollowUp {
+    match change {
+        Change::Terminals { node, terminals } => FollowUp::Arrange(Action::Keep {
+            node: node.clone(),
+            terminals: terminals.iter().map(|terminal| terminal.id.clone()).collect(),
+        }),
+        Change::Snapshot(_) | Change::NodeRemoved(_) => FollowUp::KeepNodes,
+        Change::NodeAdded { name, .. } => FollowUp::LookAt(name.clone()),
+        _ => FollowUp::None,
+    }
+}

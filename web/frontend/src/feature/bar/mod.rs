@@ -1,0 +1,181 @@
+//! The bar above a session: how long it lasts, sharing, which panes are open, ending it.
+
+use drydock_browser::window;
+use drydock_model::clock::{self, SOON};
+use leptos::prelude::*;
+
+use crate::component::dialog::Confirm;
+use crate::component::icon::{Glyph, Icon};
+use crate::desk::{self, Desk};
+use crate::feature::Panes;
+use crate::theme::{self, Theme};
+
+#[component]
+pub fn Bar(panes: Panes) -> impl IntoView {
+    let desk = desk::current();
+    let ending = RwSignal::new(false);
+    let has_lab = Memo::new(move |_| desk.model.with(|model| model.lab.is_some()));
+    view! {
+        <header class="bar">
+            <Brand/>
+            <Countdown/>
+            <span class="bar-space"></span>
+            <nav class="bar-panes" aria-label="Panes">
+                <Toggle label="Nodes" glyph=Glyph::Server open=panes.nodes/>
+                <Show when=move || has_lab.get()>
+                    <Toggle label="Lab" glyph=Glyph::Book open=panes.lab/>
+                </Show>
+                <Toggle label="Topology" glyph=Glyph::Topology open=panes.topology/>
+            </nav>
+            <span class="bar-rule"></span>
+            <FontSize/>
+            <ThemeToggle/>
+            <Share/>
+            {(!desk.read_only).then(|| view! {
+                <button class="button button-quiet bar-end" on:click=move |_| ending.set(true)>
+                    "End session"
+                </button>
+                <Confirm
+                    open=ending
+                    title="End this session?"
+                    body="All its nodes, containers and files are deleted at once, for everyone who has it open."
+                    action="End session"
+                    on_confirm=Callback::new(move |()| desk.close_session())
+                />
+            })}
+        </header>
+    }
+}
+
+/// The name, which leads home.
+#[component]
+pub fn Brand() -> impl IntoView {
+    view! {
+        <a class="brand" href="/" aria-label="Drydock, home">
+            <svg class="brand-mark" viewBox="0 0 24 24" aria-hidden="true">
+                <path class="brand-hull" d="M5 8h14l-2.4 6.2a2 2 0 0 1-1.9 1.3H9.3a2 2 0 0 1-1.9-1.3z"></path>
+                <path class="brand-dock" d="M2 6v14h20V6M12 4v4M9 5.5h6"></path>
+            </svg>
+            <span class="brand-name">"Drydock"</span>
+        </a>
+    }
+}
+
+#[component]
+pub fn ThemeToggle() -> impl IntoView {
+    let theme = theme::current();
+    view! {
+        <button
+            class="button-icon"
+            aria-label=move || match theme.get() {
+                Theme::Dark => "Use the light theme",
+                Theme::Light => "Use the dark theme",
+            }
+            on:click=move |_| theme::toggle(theme)
+        >
+            {move || match theme.get() {
+                Theme::Dark => view! { <Icon glyph=Glyph::Sun/> },
+                Theme::Light => view! { <Icon glyph=Glyph::Moon/> },
+            }}
+        </button>
+    }
+}
+
+#[component]
+fn Toggle(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoView {
+    view! {
+        <button
+            class="button button-quiet bar-toggle"
+            aria-pressed=move || open.get().to_string()
+            on:click=move |_| open.update(|open| *open = !*open)
+        >
+            <Icon glyph/>
+            <span class="bar-toggle-label">{label}</span>
+        </button>
+    }
+}
+
+#[component]
+fn FontSize() -> impl IntoView {
+    let desk = desk::current();
+    view! {
+        <span class="bar-font" role="group" aria-label="Terminal text size">
+            <button class="button-icon" aria-label="Smaller terminal text" on:click=move |_| desk.change_font_size(-1.0)>
+                <span class="glyph-text-small" aria-hidden="true">"A"</span>
+            </button>
+            <button class="button-icon" aria-label="Larger terminal text" on:click=move |_| desk.change_font_size(1.0)>
+                <span class="glyph-text-large" aria-hidden="true">"A"</span>
+            </button>
+        </span>
+    }
+}
+
+#[component]
+fn Countdown() -> impl IntoView {
+    let desk = desk::current();
+    let remaining = Memo::new(move |_| {
+        let clock = desk.clock.get();
+        desk.model.with(|model| model.expires_at.map(|at| at - clock))
+    });
+    let is_soon = Memo::new(move |_| remaining.get().is_some_and(|left| left < SOON));
+    view! {
+        <div class="countdown" class:countdown-soon=move || is_soon.get()>
+            <Icon glyph=Glyph::Clock/>
+            <span class="countdown-time" role="timer" aria-label="Time left">
+                {move || remaining.get().map(clock::countdown)}
+            </span>
+            {(!desk.read_only).then(|| view! {
+                <button class="button button-small" on:click=move |_| desk.extend()>"Extend"</button>
+            })}
+            <span class="visually-hidden" role="alert">
+                {move || is_soon.get().then_some("Less than five minutes are left in this session.")}
+            </span>
+        </div>
+    }
+}
+
+#[component]
+fn Share() -> impl IntoView {
+    let desk = desk::current();
+    let copy = move |query: &str, said| {
+        let origin = window().location().origin().unwrap_or_default();
+        desk.copy(format!("{origin}/p/{}{query}", desk.id()), said);
+    };
+    view! {
+        <details class="menu" name="share">
+            <summary class="button button-quiet">
+                <Icon glyph=Glyph::Link/>
+                "Share"
+            </summary>
+            <div class="menu-items" role="group" aria-label="Share">
+                {(!desk.read_only).then(|| view! {
+                    <button class="menu-item" on:click=move |_| copy("", "The link is copied. Whoever has it can type here.")>
+                        <strong>"Copy link"</strong>
+                        <span>"Whoever has it works in the same terminals"</span>
+                    </button>
+                })}
+                <button class="menu-item" on:click=move |_| copy("?mode=ro", "The viewer's link is copied.")>
+                    <strong>"Copy viewer’s link"</strong>
+                    <span>"Opens the page for watching, with the keyboard off"</span>
+                </button>
+            </div>
+        </details>
+    }
+}
+
+/// What the desk is waiting for, said without being in the way.
+#[component]
+pub fn Connection() -> impl IntoView {
+    let desk: Desk = desk::current();
+    let is_away = Memo::new(move |_| desk.link.with(drydock_model::link::Link::is_noticeable));
+    view! {
+        <div class="connection" role="status">
+            <Show when=move || is_away.get()>
+                <p class="connection-banner">
+                    <span class="spinner" aria-hidden="true"></span>
+                    "Reconnecting to the server. Your shells keep running; nothing you see is lost."
+                </p>
+            </Show>
+        </div>
+    }
+}

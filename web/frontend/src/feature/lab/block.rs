@@ -1,0 +1,217 @@
+//! One block of a step, by its kind.
+
+use drydock_wire::lab::{Block, CheckProgress, Progress};
+use leptos::prelude::*;
+
+use super::quiz::QuizView;
+use crate::component::icon::{Glyph, Icon};
+use crate::desk::{self, Desk};
+
+#[component]
+pub fn BlockView(block: Block) -> AnyView {
+    match block {
+        Block::Prose { html } => view! { <div class="prose" inner_html=html></div> }.into_any(),
+        Block::Run { id: _, node, terminal, text, interrupt, enter } => {
+            view! { <Run node terminal text interrupt enter/> }.into_any()
+        }
+        Block::Code { language, text } => view! { <Code label=language text/> }.into_any(),
+        Block::File { id, node, path, text } => view! { <FileBlock id node path text/> }.into_any(),
+        Block::Port { node, port, label } => view! { <PortLink node port label/> }.into_any(),
+        Block::Check { id, title, continuous } => view! { <Check id title continuous/> }.into_any(),
+        Block::Hint { title, html } => view! {
+            <details class="hint">
+                <summary class="hint-title">{title}</summary>
+                <div class="prose" inner_html=html></div>
+            </details>
+        }
+        .into_any(),
+        Block::Quiz { id, question_html, answer } => view! { <QuizView id question_html answer/> }.into_any(),
+    }
+}
+
+/// Control characters of raw keys, as people write them: `^P^Q`.
+fn readable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c.to_string(),
+            '\u{0}'..='\u{1f}' => format!("^{}", char::from(c as u8 + 64)),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+#[component]
+fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) -> impl IntoView {
+    let desk = desk::current();
+    let times = RwSignal::new(0);
+    // What an earlier block captured stands in place of its name.
+    let text = StoredValue::new(text);
+    let filled = move || {
+        let fill = |progress: &Progress| text.with_value(|text| progress.fill(text));
+        desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| fill(&lesson.progress)).unwrap_or_default())
+    };
+    let place = if terminal > 1 { format!("{node} · {terminal}") } else { node.clone() };
+    let first = text.with_value(|text| readable(text.lines().next().unwrap_or_default()));
+    let run = move |_| {
+        let mut typed = if interrupt { "\u{3}".to_owned() } else { String::new() };
+        typed.push_str(filled().trim_end_matches('\n'));
+        if enter {
+            typed.push('\n');
+        }
+        times.update(|times| *times += 1);
+        desk.run(node.clone(), terminal as usize, typed);
+    };
+    view! {
+        <figure class="code code-run">
+            <figcaption class="code-head">
+                <Icon glyph=Glyph::Terminal/>
+                <span class="code-place">{place}</span>
+                <Show when=move || { times.get() > 0 }>
+                    <span class="code-ran"><Icon glyph=Glyph::Check/>"typed"</span>
+                </Show>
+                <CopyButton text=Signal::derive(filled)/>
+                <button
+                    class="button button-small button-primary"
+                    aria-label=format!("Run {first}")
+                    disabled=desk.read_only
+                    on:click=run
+                >
+                    <Icon glyph=Glyph::Play/>
+                    "Run"
+                </button>
+            </figcaption>
+            <pre class="code-text" tabindex="0"><code>{move || readable(&filled())}</code></pre>
+        </figure>
+    }
+}
+
+#[component]
+fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
+    let desk = desk::current();
+    view! {
+        <button
+            class="button-icon"
+            aria-label="Copy"
+            title="Copy"
+            on:click=move |_| desk.copy(text.get_untracked(), "Copied.")
+        >
+            <Icon glyph=Glyph::Copy/>
+        </button>
+    }
+}
+
+#[component]
+fn Code(label: String, text: String) -> impl IntoView {
+    view! {
+        <figure class="code">
+            <figcaption class="code-head">
+                <span class="code-place">{label}</span>
+                <CopyButton text=text.clone()/>
+            </figcaption>
+            <pre class="code-text" tabindex="0"><code>{text}</code></pre>
+        </figure>
+    }
+}
+
+#[component]
+fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoView {
+    let desk = desk::current();
+    let state = RwSignal::new(None::<bool>);
+    let name = format!("Write {path} on {node}");
+    let write = move |_| {
+        state.set(None);
+        desk.act_on_lab_block(id.clone(), move |written| state.set(Some(written)));
+    };
+    view! {
+        <figure class="code code-run">
+            <figcaption class="code-head">
+                <span class="code-place">{format!("{node}: {path}")}</span>
+                <Show when=move || state.get() == Some(true)>
+                    <span class="code-ran"><Icon glyph=Glyph::Check/>"written"</span>
+                </Show>
+                <CopyButton text=text.clone()/>
+                <button
+                    class="button button-small button-primary"
+                    aria-label=name
+                    disabled=desk.read_only
+                    on:click=write
+                >
+                    "Write file"
+                </button>
+            </figcaption>
+            <pre class="code-text" tabindex="0"><code>{text}</code></pre>
+        </figure>
+    }
+}
+
+#[component]
+fn PortLink(node: String, port: u16, label: String) -> impl IntoView {
+    let desk: Desk = desk::current();
+    let address = Memo::new(move |_| {
+        desk.model
+            .with(|model| model.by_hostname(&node).map(|node| desk.port_address(&node.proxy_host, port)))
+    });
+    let said = if label.is_empty() { format!("Open port {port}") } else { label };
+    view! {
+        <a class="button port-link" href=move || address.get() target="_blank" rel="noopener">
+            <Icon glyph=Glyph::Link/>
+            {said}
+        </a>
+    }
+}
+
+#[component]
+fn Check(id: String, title: String, continuous: bool) -> impl IntoView {
+    let desk = desk::current();
+    let id = StoredValue::new(id);
+    let check = Memo::new(move |_| {
+        let find = |id: &String| {
+            desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| lesson.check(id)).unwrap_or_default())
+        };
+        id.with_value(find)
+    });
+    let passed = Memo::new(move |_| check.with(|check| check.state == "passed"));
+    view! {
+        <div class="check" data-state=move || check.with(|check| check.state.clone()) role="status">
+            <CheckMark check/>
+            <div class="check-words">
+                <span class="check-title">{title.clone()}</span>
+                <span class="visually-hidden">{move || check.with(|check| word(check))}</span>
+                <Show when=move || !passed.get() && check.with(|check| !check.output.trim().is_empty())>
+                    <p class="check-output">{move || check.with(|check| check.output.trim().to_owned())}</p>
+                </Show>
+            </div>
+            <Show when=move || !continuous && !passed.get()>
+                <button
+                    class="button button-small"
+                    aria-label=format!("Check: {title}")
+                    on:click=move |_| desk.act_on_lab_block(id.get_value(), |_| ())
+                >
+                    "Check"
+                </button>
+            </Show>
+        </div>
+    }
+}
+
+fn word(check: &CheckProgress) -> &'static str {
+    match check.state.as_str() {
+        "passed" => "holds",
+        "failed" => "does not hold yet",
+        "checking" => "is being checked",
+        _ => "waiting",
+    }
+}
+
+#[component]
+fn CheckMark(check: Memo<CheckProgress>) -> impl IntoView {
+    view! {
+        <span class="check-mark" aria-hidden="true">
+            {move || match check.with(|check| check.state.clone()).as_str() {
+                "passed" => view! { <Icon glyph=Glyph::Check/> }.into_any(),
+                "checking" => view! { <span class="spinner"></span> }.into_any(),
+                _ => ().into_any(),
+            }}
+        </span>
+    }
+}

@@ -1,0 +1,245 @@
+//! One pane: its tabs, and the terminal of the tab that is chosen.
+
+use drydock_model::workspace::{Action, Direction, Key};
+use leptos::ev::{DragEvent, KeyboardEvent};
+use leptos::html::Div;
+use leptos::prelude::*;
+use web_sys::HtmlElement;
+
+use super::search::Search;
+use crate::component::icon::{Glyph, Icon};
+use crate::desk::{self, Desk};
+
+#[component]
+pub fn PaneView(id: u32) -> impl IntoView {
+    let desk = desk::current();
+    let tabs = Memo::new(move |_| {
+        desk.workspace.with(|workspace| {
+            workspace
+                .panes
+                .iter()
+                .find(|pane| pane.id == id)
+                .map(|pane| pane.tabs.clone())
+                .unwrap_or_default()
+        })
+    });
+    let active = Memo::new(move |_| {
+        desk.workspace.with(|workspace| {
+            workspace.panes.iter().find(|pane| pane.id == id).map(|pane| pane.active.clone())
+        })
+    });
+    let is_focused = Memo::new(move |_| desk.workspace.with(|workspace| workspace.focused == id));
+    let step = move |event: KeyboardEvent| {
+        let by = match event.key().as_str() {
+            "ArrowRight" => 1,
+            "ArrowLeft" => -1,
+            "Enter" | " " | "ArrowDown" => {
+                event.prevent_default();
+                if let Some(key) = active.get_untracked() {
+                    desk.focus(&key);
+                }
+                return;
+            }
+            _ => return,
+        };
+        event.prevent_default();
+        desk.arrange(Action::Step { pane: id, by });
+        focus_chosen_tab(&event);
+    };
+    view! {
+        <div
+            class="pane"
+            class:pane-focused=move || is_focused.get()
+            on:focusin=move |_| desk.arrange(Action::Focus(id))
+        >
+            <div class="pane-bar">
+                <div class="tabs" role="tablist" aria-label="Terminals" on:keydown=step>
+                    <For each=move || tabs.get() key=Clone::clone let:key>
+                        <Tab key active/>
+                    </For>
+                </div>
+                <PaneActions active/>
+            </div>
+            <For each=move || tabs.get() key=Clone::clone let:key>
+                <Panel key active/>
+            </For>
+        </div>
+    }
+}
+
+#[component]
+fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
+    let desk = desk::current();
+    if desk.read_only {
+        return ().into_any();
+    }
+    let make = move |split: Option<Direction>| {
+        if let Some(key) = active.get_untracked() {
+            desk.new_terminal(key.node, split);
+        }
+    };
+    view! {
+        <div class="pane-actions">
+            <button class="button-icon" aria-label="New terminal" title="New terminal" on:click=move |_| make(None)>
+                <Icon glyph=Glyph::Add/>
+            </button>
+            <button
+                class="button-icon"
+                aria-label="Split side by side"
+                title="Split side by side"
+                on:click=move |_| make(Some(Direction::Row))
+            >
+                <Icon glyph=Glyph::SplitRow/>
+            </button>
+            <button
+                class="button-icon"
+                aria-label="Split stacked"
+                title="Split stacked"
+                on:click=move |_| make(Some(Direction::Column))
+            >
+                <Icon glyph=Glyph::SplitColumn/>
+            </button>
+            <button
+                class="button-icon"
+                aria-label="Search the output"
+                title="Search the output (Ctrl+Shift+F)"
+                on:click=move |_| desk.searching.set(active.get_untracked())
+            >
+                <Icon glyph=Glyph::Search/>
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+/// `node1 · 1`.
+fn label(desk: Desk, key: &Key) -> String {
+    let hostname =
+        desk.model.with(|model| model.node(&key.node).map(|node| node.hostname.clone()).unwrap_or_default());
+    format!("{hostname} · {}", key.terminal)
+}
+
+fn tab_id(key: &Key) -> String {
+    format!("tab-{}-{}", key.node, key.terminal)
+}
+
+fn panel_id(key: &Key) -> String {
+    format!("panel-{}-{}", key.node, key.terminal)
+}
+
+#[component]
+fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
+    let desk = desk::current();
+    let key = StoredValue::new(key);
+    let is_active = Memo::new(move |_| key.with_value(|key| active.get().as_ref() == Some(key)));
+    let name = Memo::new(move |_| key.with_value(|key| label(desk, key)));
+    let title = Memo::new(move |_| {
+        desk.titles.with(|titles| key.with_value(|key| titles.get(key).cloned().unwrap_or_default()))
+    });
+    let is_away = Memo::new(move |_| {
+        desk.links.with(|links| key.with_value(|key| links.get(key).is_some_and(|link| link.is_noticeable())))
+    });
+    let choose = move |_| {
+        let key = key.get_value();
+        desk.arrange(Action::Show(key.clone()));
+        desk.focus(&key);
+    };
+    view! {
+        <div class="tab" class:tab-active=move || is_active.get()>
+            <button
+                class="tab-name"
+                role="tab"
+                id=key.with_value(tab_id)
+                aria-controls=key.with_value(panel_id)
+                aria-selected=move || is_active.get().to_string()
+                tabindex=move || if is_active.get() { "0" } else { "-1" }
+                title=move || title.get()
+                on:click=choose
+            >
+                <Show when=move || is_away.get()>
+                    <span class="spinner" aria-label="reconnecting"></span>
+                </Show>
+                {move || name.get()}
+            </button>
+            <button
+                class="tab-close"
+                aria-label=move || format!("Close {}", name.get())
+                tabindex="-1"
+                on:click=move |_| desk.close_terminal(key.get_value())
+            >
+                <Icon glyph=Glyph::Close/>
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn Panel(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
+    let desk = desk::current();
+    let key = StoredValue::new(key);
+    let is_active = Memo::new(move |_| key.with_value(|key| active.get().as_ref() == Some(key)));
+    let element = NodeRef::<Div>::new();
+    Effect::new(move |_| {
+        if let (true, Some(panel)) = (is_active.get(), element.get()) {
+            key.with_value(|key| desk.seat(key, &panel));
+        }
+    });
+    let is_target = RwSignal::new(false);
+    let over = move |event: DragEvent| {
+        event.prevent_default();
+        is_target.set(true);
+    };
+    let drop = move |event: DragEvent| {
+        event.prevent_default();
+        is_target.set(false);
+        let files = event.data_transfer().and_then(|transfer| transfer.files());
+        if let (false, Some(files)) = (desk.read_only, files) {
+            desk.upload(key.with_value(|key| key.node.clone()), &files);
+        }
+    };
+    let is_searching = Memo::new(move |_| {
+        key.with_value(|key| desk.searching.get().as_ref() == Some(key)) && is_active.get()
+    });
+    let is_away = Memo::new(move |_| {
+        desk.links.with(|links| key.with_value(|key| links.get(key).is_some_and(|link| link.is_noticeable())))
+    });
+    view! {
+        <div
+            class="panel"
+            class:panel-target=move || is_target.get()
+            role="tabpanel"
+            id=key.with_value(panel_id)
+            aria-labelledby=key.with_value(tab_id)
+            hidden=move || !is_active.get()
+            on:dragover=over
+            on:dragleave=move |_| is_target.set(false)
+            on:drop=drop
+        >
+            <Show when=move || is_searching.get()>
+                <Search key=key.get_value()/>
+            </Show>
+            <Show when=move || is_away.get()>
+                <p class="panel-notice" role="status">"Reconnecting…"</p>
+            </Show>
+            <div class="panel-screen" node_ref=element></div>
+            <Show when=move || is_target.get()>
+                <p class="panel-drop">"Drop to upload to this node’s home folder"</p>
+            </Show>
+        </div>
+    }
+}
+
+fn focus_chosen_tab(event: &KeyboardEvent) {
+    let list: HtmlElement = event_target::<web_sys::Element>(event)
+        .closest("[role=tablist]")
+        .ok()
+        .flatten()
+        .map(wasm_bindgen::JsCast::unchecked_into)
+        .unwrap_or_else(|| event_target(event));
+    request_animation_frame(move || {
+        let tab = list.query_selector("[role=tab][aria-selected=true]").ok().flatten();
+        if let Some(tab) = tab {
+            _ = wasm_bindgen::JsCast::unchecked_into::<HtmlElement>(tab).focus();
+        }
+    });
+}

@@ -1,0 +1,72 @@
+//! Searching one terminal's scrollback.
+
+use drydock_model::workspace::Key;
+use leptos::ev::KeyboardEvent;
+use leptos::html::Input;
+use leptos::prelude::*;
+
+use crate::component::icon::{Glyph, Icon};
+use crate::desk;
+
+#[component]
+pub fn Search(key: Key) -> impl IntoView {
+    let desk = desk::current();
+    let key = StoredValue::new(key);
+    let input = NodeRef::<Input>::new();
+    let is_missing = RwSignal::new(false);
+    Effect::new(move |_| {
+        if let Some(input) = input.get() {
+            // It has just been drawn, so it can be focused.
+            _ = input.focus();
+        }
+    });
+    let find = move |forwards: bool| {
+        let text = input.get_untracked().map(|input| input.value()).unwrap_or_default();
+        key.with_value(|key| {
+            desk.with_view(key, |view| {
+                if text.is_empty() {
+                    view.stop_finding();
+                }
+                is_missing.set(!text.is_empty() && !view.find(&text, forwards));
+            });
+        });
+    };
+    let close = move || {
+        desk.searching.set(None);
+        key.with_value(|key| desk.focus(key));
+    };
+    let press = move |event: KeyboardEvent| match event.key().as_str() {
+        "Enter" => {
+            event.prevent_default();
+            find(event.shift_key());
+        }
+        "Escape" => close(),
+        _ => {}
+    };
+    view! {
+        <div class="search" role="search" aria-label="Search the output">
+            <input
+                class="search-input"
+                class:search-missing=move || is_missing.get()
+                node_ref=input
+                type="text"
+                placeholder="Search the output"
+                aria-label="Search the output"
+                aria-invalid=move || is_missing.get().to_string()
+                autocomplete="off"
+                spellcheck="false"
+                on:input=move |_| find(false)
+                on:keydown=press
+            />
+            <button class="button-icon" aria-label="Previous match" on:click=move |_| find(false)>
+                <Icon glyph=Glyph::Up/>
+            </button>
+            <button class="button-icon" aria-label="Next match" on:click=move |_| find(true)>
+                <Icon glyph=Glyph::Down/>
+            </button>
+            <button class="button-icon" aria-label="Close the search" on:click=move |_| close()>
+                <Icon glyph=Glyph::Close/>
+            </button>
+        </div>
+    }
+}

@@ -1,0 +1,309 @@
+//! `/`: what this is, and the way into a session.
+
+use drydock_browser::now;
+use drydock_model::recent::Visit;
+use drydock_model::{clock, recent};
+use drydock_wire::lab::Summary;
+use drydock_wire::session::{Playground, Template};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use crate::api::{self, Trouble};
+use crate::component::icon::{Glyph, Icon};
+use crate::feature::bar::{Brand, ThemeToggle};
+use crate::remembered;
+use crate::route::Router;
+
+/// What a session is started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Start {
+    Plain,
+    Template(String),
+    Lab(String),
+}
+
+#[derive(Clone, Copy)]
+struct Desk {
+    playground: RwSignal<Option<Playground>>,
+    labs: RwSignal<Option<Vec<Summary>>>,
+    /// What is being started at the moment.
+    starting: RwSignal<Option<Start>>,
+    trouble: RwSignal<Option<Trouble>>,
+}
+
+#[component]
+pub fn Landing() -> impl IntoView {
+    let desk = Desk {
+        playground: RwSignal::default(),
+        labs: RwSignal::default(),
+        starting: RwSignal::default(),
+        trouble: RwSignal::default(),
+    };
+    provide_context(desk);
+    spawn_local(desk.look());
+    view! {
+        <div class="landing">
+            <header class="landing-bar">
+                <Brand/>
+                <span class="bar-space"></span>
+                <ThemeToggle/>
+            </header>
+            <main class="landing-main">
+                <section class="hero">
+                    <h1 class="hero-title">"Real Docker hosts in your browser"</h1>
+                    <p class="hero-text">
+                        "A session gives you machines with an engine each, terminals on all of them, and labs that check themselves. Nothing to install, nothing to break."
+                    </p>
+                    <StartButton/>
+                    <Full/>
+                    <TroubleNote/>
+                </section>
+                <RecentSessions/>
+                <Templates/>
+                <Labs/>
+            </main>
+        </div>
+    }
+}
+
+impl Desk {
+    async fn look(self) {
+        let labs = api::labs().await;
+        let playground = api::playground().await;
+        // The page may be another one by now.
+        _ = self.labs.try_set(Some(labs.unwrap_or_default()));
+        match playground {
+            Ok(playground) => {
+                _ = self.playground.try_set(Some(playground));
+            }
+            Err(trouble) => {
+                _ = self.trouble.try_set(Some(trouble));
+            }
+        }
+    }
+
+    fn start(self, what: Start, title: String, router: Router) {
+        if self.starting.get_untracked().is_some() {
+            return;
+        }
+        self.trouble.set(None);
+        self.starting.set(Some(what.clone()));
+        spawn_local(async move {
+            let fields = match &what {
+                Start::Plain => vec![],
+                Start::Template(name) => vec![("stack_name", name.as_str())],
+                Start::Lab(id) => vec![("lab", id.as_str())],
+            };
+            let answer = api::start_session(&fields).await;
+            self.starting.set(None);
+            match answer {
+                Ok(session) => {
+                    let lasts = self.playground.with_untracked(|known| {
+                        known.as_ref().map_or(0, |known| known.default_duration_seconds as i64 * 1_000)
+                    });
+                    remembered::change_recent(recent::Event::Opened(Visit {
+                        session: session.session_id.clone(),
+                        title,
+                        opened_at: now(),
+                        expires_at: now() + lasts,
+                    }));
+                    router.go(&format!("/p/{}", session.session_id));
+                }
+                Err(trouble) => self.trouble.set(Some(trouble)),
+            }
+        });
+    }
+}
+
+/// A button that starts a session; busy while it does.
+#[component]
+fn Starter(
+    start: Start,
+    title: String,
+    class: &'static str,
+    #[prop(into)] name: String,
+    children: Children,
+) -> impl IntoView {
+    let desk: Desk = expect_context();
+    let router: Router = expect_context();
+    let mine = start.clone();
+    let is_busy = Memo::new(move |_| desk.starting.with(|starting| starting.as_ref() == Some(&mine)));
+    let is_full = Memo::new(move |_| {
+        desk.playground.with(|known| known.as_ref().is_some_and(|known| known.full.is_some()))
+    });
+    let any = Memo::new(move |_| desk.starting.with(Option::is_some));
+    view! {
+        <button
+            class=class
+            aria-label=name
+            aria-busy=move || is_busy.get().to_string()
+            disabled=move || any.get() || is_full.get()
+            on:click=move |_| desk.start(start.clone(), title.clone(), router)
+        >
+            <Show when=move || is_busy.get()>
+                <span class="spinner" aria-hidden="true"></span>
+            </Show>
+            {children()}
+        </button>
+    }
+}
+
+#[component]
+fn StartButton() -> impl IntoView {
+    let desk: Desk = expect_context();
+    let lasts = Memo::new(move |_| {
+        desk.playground.with(|known| {
+            known.as_ref().map(|known| {
+                format!(
+                    "{}, up to {} nodes",
+                    clock::duration(known.default_duration_seconds),
+                    known.max_instances
+                )
+            })
+        })
+    });
+    view! {
+        <div class="hero-start">
+            <Starter start=Start::Plain title="Session".to_owned() class="button button-primary button-large" name="Start a session">
+                "Start a session"
+            </Starter>
+            <span class="hero-note">{move || lasts.get()}</span>
+        </div>
+    }
+}
+
+#[component]
+fn Full() -> impl IntoView {
+    let desk: Desk = expect_context();
+    let reason =
+        Memo::new(move |_| desk.playground.with(|known| known.as_ref().and_then(|known| known.full.clone())));
+    view! {
+        <div role="status">
+            {move || reason.get().map(|reason| view! {
+                <div class="note note-warning">
+                    <strong>"There is no room right now"</strong>
+                    <p>{reason}</p>
+                    <button class="button button-small" on:click=move |_| spawn_local(desk.look())>"Look again"</button>
+                </div>
+            })}
+        </div>
+    }
+}
+
+#[component]
+fn TroubleNote() -> impl IntoView {
+    let desk: Desk = expect_context();
+    view! {
+        <div role="alert">
+            {move || desk.trouble.get().map(|trouble| view! {
+                <div class="note note-danger">
+                    <strong>{if trouble.is_full() { "There is no room right now" } else { "That did not work" }}</strong>
+                    <p>{trouble.to_string()}</p>
+                </div>
+            })}
+        </div>
+    }
+}
+
+#[component]
+fn RecentSessions() -> impl IntoView {
+    let recent = remembered::recent();
+    let visits: Vec<Visit> = recent.alive(now()).cloned().collect();
+    (!visits.is_empty()).then(|| {
+        view! {
+            <section class="landing-section" aria-labelledby="recent-title">
+                <h2 class="section-title" id="recent-title">"Your open sessions"</h2>
+                <ul class="recent-list">
+                    {visits.into_iter().map(|visit| view! {
+                        <li>
+                            <a class="recent" href=format!("/p/{}", visit.session)>
+                                <span class="recent-title">
+                                    {if visit.title.is_empty() { "Session".to_owned() } else { visit.title }}
+                                </span>
+                                <span class="recent-id">{visit.session.chars().take(8).collect::<String>()}</span>
+                                <span class="recent-time">
+                                    {format!("opened {}, {} left", clock::ago(now() - visit.opened_at), clock::countdown(visit.expires_at - now()))}
+                                </span>
+                            </a>
+                        </li>
+                    }).collect_view()}
+                </ul>
+            </section>
+        }
+    })
+}
+
+#[component]
+fn Templates() -> impl IntoView {
+    let desk: Desk = expect_context();
+    view! {
+        <section class="landing-section" aria-labelledby="templates-title">
+            <h2 class="section-title" id="templates-title">"Templates"</h2>
+            <div class="cards">
+                {move || match desk.playground.get() {
+                    None if desk.trouble.get().is_some() => ().into_any(),
+                    None => view! { <Skeletons/> }.into_any(),
+                    Some(known) => known.templates.into_iter().map(|template| view! { <TemplateCard template/> }).collect_view().into_any(),
+                }}
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn TemplateCard(template: Template) -> impl IntoView {
+    let Template { name, title, summary, nodes } = template;
+    view! {
+        <Starter start=Start::Template(name) title=title.clone() class="card" name=format!("Start {title}")>
+            <span class="card-picture" aria-hidden="true">
+                {(0..nodes.max(1)).map(|_| view! { <span class="card-node" class:card-node-empty=nodes == 0></span> }).collect_view()}
+            </span>
+            <span class="card-title">{title}</span>
+            <span class="card-text">{summary}</span>
+        </Starter>
+    }
+}
+
+#[component]
+fn Labs() -> impl IntoView {
+    let desk: Desk = expect_context();
+    let card = |lab: Summary| {
+        let Summary { id, title, summary, level, minutes, tags, steps } = lab;
+        view! {
+            <Starter start=Start::Lab(id) title=title.clone() class="card card-lab" name=format!("Start the lab {title}")>
+                <span class="card-kicker">
+                    <Icon glyph=Glyph::Book/>
+                    {format!("{level} · {minutes} min · {steps} steps")}
+                </span>
+                <span class="card-title">{title}</span>
+                <span class="card-text">{summary}</span>
+                <span class="card-tags">
+                    {tags.into_iter().map(|tag| view! { <span class="tag">{tag}</span> }).collect_view()}
+                </span>
+            </Starter>
+        }
+    };
+    view! {
+        <section class="landing-section" aria-labelledby="labs-title">
+            <h2 class="section-title" id="labs-title">"Labs"</h2>
+            <div class="cards">
+                {move || match desk.labs.get() {
+                    None => view! { <Skeletons/> }.into_any(),
+                    Some(labs) if labs.is_empty() => view! {
+                        <p class="pane-hint">"This server has no labs."</p>
+                    }.into_any(),
+                    Some(labs) => labs.into_iter().map(card).collect_view().into_any(),
+                }}
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn Skeletons() -> impl IntoView {
+    view! {
+        <span class="card card-skeleton" aria-hidden="true"></span>
+        <span class="card card-skeleton" aria-hidden="true"></span>
+        <span class="card card-skeleton" aria-hidden="true"></span>
+    }
+}

@@ -1,0 +1,23 @@
+//! An address that is no page.
+
+use leptos::prelude::*;
+
+use crate::feature::bar::Brand;
+
+#[component]
+pub fn Unknown() -> impl IntoView {
+    view! { <Sorry title="There is no such page" text="The address may be mistyped."/> }
+}
+
+/// A whole page with one thing to say and the way home.
+#[component]
+pub fn Sorry(title: &'static str, #[prop(into)] text: String) -> impl IntoView {
+    view! {
+        <main class="sorry">
+            <Brand/>
+            <h1 class="sorry-title">{title}</h1>
+            <p class="sorry-text">{text}</p>
+            <a class="button button-primary" href="/">"Start a new session"</a>
+        </main>
+    }
+}

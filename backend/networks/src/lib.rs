@@ -9,9 +9,13 @@
 
 pub mod bridge;
 pub mod cidr;
+pub mod dns;
+pub mod ipam;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod ports;
+pub mod resolv;
 
 pub use cidr::Cidr;
 pub use netns::NetNs;

@@ -1,11 +1,13 @@
 //! The packet rules of all bridges, as one table whose chains never change: a network or a
 //! published port is only ever an element put in a set or taken out of it.
 //!
-//!     prerouting, output  for an address of this host ──▶ published: to the container the port belongs to
-//!     forward             established, translated ─▶ accept; within a bridge ─▶ as its network says;
-//!                         into a bridge from anywhere else ─▶ drop; out of an internal one ─▶ drop
-//!     postrouting         masquerade: from localhost into a bridge; translated back into the bridge it
-//!                         came from; out of a bridge to the world
+//! ```text
+//! prerouting, output  for an address of this host ──▶ published: to the container the port belongs to
+//! forward             established, translated ─▶ accept; within a bridge ─▶ as its network says;
+//!                     into a bridge from anywhere else ─▶ drop; out of an internal one ─▶ drop
+//! postrouting         masquerade: from localhost into a bridge; translated back into the bridge it
+//!                     came from; out of a bridge to the world
+//! ```
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

@@ -1,0 +1,192 @@
+//! Ports of the host that are promised to containers.
+//!
+//! A published port is a packet rule (see [`crate::bridge`]), which the host's own programs do
+//! not see. A [`PortLease`] therefore also holds a listening socket: nobody else can take the
+//! port, `ss` shows it, and dropping the lease gives it back.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::bridge::Protocol;
+use crate::netns::NetNs;
+
+/// The kernel's default `ip_local_port_range`, from which moby draws ports nobody chose.
+const ANY: RangeInclusive<u16> = 32768..=60999;
+
+/// Why a port could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another container has it.
+    #[error("Bind for {host}:{port} failed: port is already allocated")]
+    Allocated {
+        /// The host's address.
+        host: Ipv4Addr,
+        /// The port.
+        port: u16,
+    },
+    /// Every port of the range is another container's or program's.
+    #[error("all ports are allocated")]
+    Exhausted,
+    /// A program of the host has it, or the address is not the host's.
+    #[error("failed to bind host port {host}:{port}/{}", .protocol.name())]
+    Bind {
+        /// The host's address.
+        host: Ipv4Addr,
+        /// The port.
+        port: u16,
+        /// TCP or UDP.
+        protocol: Protocol,
+        /// The kernel's refusal.
+        source: io::Error,
+    },
+    /// The host's namespace could not be entered.
+    #[error("enter network namespace: {0}")]
+    Enter(#[source] io::Error),
+}
+
+/// All leases of one host. Cheap to clone; every clone is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Ports {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Who has a port, by host address.
+    leased: HashMap<(Protocol, u16), Vec<Ipv4Addr>>,
+    /// The port drawn last, by host address: drawing goes round, as a port just given back
+    /// may still be known to somebody.
+    drawn: HashMap<(Protocol, Ipv4Addr), u16>,
+}
+
+impl Table {
+    fn is_leased(&self, protocol: Protocol, host: Ipv4Addr, port: u16) -> bool {
+        self.leased.get(&(protocol, port)).is_some_and(|hosts| {
+            hosts.iter().any(|other| *other == host || other.is_unspecified() || host.is_unspecified())
+        })
+    }
+}
+
+/// A port of the host; dropping it gives the port back.
+#[derive(Debug)]
+pub struct PortLease {
+    ports: Ports,
+    protocol: Protocol,
+    host: Ipv4Addr,
+    port: u16,
+    _socket: Socket,
+}
+
+/// Never read from: packets are translated before they get here.
+#[derive(Debug)]
+enum Socket {
+    Tcp { _listener: TcpListener },
+    Udp { _socket: UdpSocket },
+}
+
+impl PortLease {
+    /// TCP or UDP.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The host's address; unspecified: every one.
+    #[must_use]
+    pub fn host(&self) -> Ipv4Addr {
+        self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for PortLease {
+    fn drop(&mut self) {
+        let mut table = self.ports.table();
+        if let Some(hosts) = table.leased.get_mut(&(self.protocol, self.port)) {
+            hosts.retain(|host| *host != self.host);
+            if hosts.is_empty() {
+                table.leased.remove(&(self.protocol, self.port));
+            }
+        }
+    }
+}
+
+impl Ports {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Every change under the lock is complete in itself: a panic elsewhere leaves it sound.
+        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Leases one certain port.
+    pub fn lease(
+        &self,
+        namespace: &NetNs,
+        protocol: Protocol,
+        host: Ipv4Addr,
+        port: u16,
+    ) -> Result<PortLease, LeaseError> {
+        // The lock is kept while the socket is bound, so that two callers never race for a port.
+        let mut table = self.table();
+        if table.is_leased(protocol, host, port) {
+            return Err(LeaseError::Allocated { host, port });
+        }
+        let socket = namespace
+            .run(|| bind(protocol, host, port))
+            .map_err(LeaseError::Enter)?
+            .map_err(|source| LeaseError::Bind { host, port, protocol, source })?;
+        table.leased.entry((protocol, port)).or_default().push(host);
+        drop(table);
+        Ok(PortLease { ports: self.clone(), protocol, host, port, _socket: socket })
+    }
+
+    /// Leases the first port of `range` that is free.
+    pub fn lease_from(
+        &self,
+        namespace: &NetNs,
+        protocol: Protocol,
+        host: Ipv4Addr,
+        range: RangeInclusive<u16>,
+    ) -> Result<PortLease, LeaseError> {
+        for port in range {
+            match self.lease(namespace, protocol, host, port) {
+                Err(LeaseError::Allocated { .. }) => {}
+                Err(LeaseError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}
+                outcome => return outcome,
+            }
+        }
+        Err(LeaseError::Exhausted)
+    }
+
+    /// Leases any free port.
+    pub fn lease_any(
+        &self,
+        namespace: &NetNs,
+        protocol: Protocol,
+        host: Ipv4Addr,
+    ) -> Result<PortLease, LeaseError> {
+        let last = self.table().drawn.get(&(protocol, host)).copied();
+        let start = last.filter(|last| last < ANY.end()).map_or(*ANY.start(), |last| last + 1);
+        let lease = match self.lease_from(namespace, protocol, host, start..=*ANY.end()) {
+            Err(LeaseError::Exhausted) => self.lease_from(namespace, protocol, host, *ANY.start()..=start)?,
+            outcome => outcome?,
+        };
+        self.table().drawn.insert((protocol, host), lease.port);
+        Ok(lease)
+    }
+}
+
+fn bind(protocol: Protocol, host: Ipv4Addr, port: u16) -> io::Result<Socket> {
+    let address = SocketAddrV4::new(host, port);
+    Ok(match protocol {
+        Protocol::Tcp => Socket::Tcp { _listener: TcpListener::bind(address)? },
+        Protocol::Udp => Socket::Udp { _socket: UdpSocket::bind(address)? },
+    })
+}

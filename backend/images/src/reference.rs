@@ -292,7 +292,7 @@ mod tests {
         }
         assert!(matches!(Named::parse(&DIGEST[7..]), Err(ReferenceError::LooksLikeId(_))));
         assert_eq!(
-            Named::parse(&"a/".repeat(200).trim_end_matches('/').to_owned()),
+            Named::parse("a/".repeat(200).trim_end_matches('/')),
             Err(ReferenceError::TooLong)
         );
     }

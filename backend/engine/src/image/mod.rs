@@ -3,7 +3,12 @@
 //! The bytes are `drydock-images`' and how they arrive is `drydock-registry`'s; this room knows both. The rest of the
 //! engine uses only what is public here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use drydock_images::{FindError, IndexError, SnapshotError, Store};
+use http::StatusCode;
 
 use crate::config::Config;
 use crate::error::ApiError;
@@ -13,7 +18,7 @@ use crate::wire::ContainerConfig;
 /// Names, layers and root file systems.
 #[derive(Debug)]
 pub struct ImageService {
-    #[expect(dead_code, reason = "the store behind it publishes image events")]
+    store: Store,
     events: Events,
 }
 
@@ -25,18 +30,25 @@ pub struct Image {
     pub config: ContainerConfig,
     pub os: String,
     pub architecture: String,
+    stored: Arc<drydock_images::Image>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("open {path}")]
-    Store { path: PathBuf, source: std::io::Error },
+    #[error("open the image store in {path}")]
+    Store { path: PathBuf, source: drydock_images::OpenError },
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     #[error("No such image: {0}")]
     NotFound(String),
+    #[error("{0}")]
+    Name(#[source] FindError),
+    #[error("look into the image store")]
+    Index(#[source] IndexError),
+    #[error("the configuration of image {id} is not valid")]
+    Config { id: String, source: serde_json::Error },
 }
 
 /// A container's root file system cannot be made, mounted or removed.
@@ -44,44 +56,112 @@ pub enum LookupError {
 pub enum RootfsError {
     #[error("no root file system for container {0}")]
     Missing(String),
+    #[error("root file system of container {container}")]
+    Snapshot { container: String, source: SnapshotError },
 }
 
 impl From<LookupError> for ApiError {
     fn from(error: LookupError) -> Self {
         match error {
             LookupError::NotFound(_) => Self::not_found(error.to_string()),
+            LookupError::Name(_) => Self::invalid(error.to_string()),
+            LookupError::Index(_) | LookupError::Config { .. } => {
+                Self::chain(StatusCode::INTERNAL_SERVER_ERROR, &error)
+            }
+        }
+    }
+}
+
+impl From<FindError> for LookupError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::NotFound(name) => Self::NotFound(name),
+            FindError::Index(error) => Self::Index(error),
+            FindError::Reference(_) | FindError::Ambiguous(_) => Self::Name(error),
         }
     }
 }
 
 impl ImageService {
-    pub fn open(_config: &Config, events: Events) -> Result<Self, OpenError> {
-        Ok(Self { events })
+    pub fn open(config: &Config, events: Events) -> Result<Self, OpenError> {
+        let path = config.data_root.join("images");
+        let store = Store::open(path.clone(), config.shared_store.clone())
+            .map_err(|source| OpenError::Store { path, source })?;
+        Ok(Self { store, events })
     }
 
     /// Finds what `docker create IMAGE` names: a tag, a digest, an id or a unique prefix of one.
     /// The message of `NotFound` carries the name with its tag, as the CLI expects to pull it.
     pub fn lookup(&self, reference: &str) -> Result<Image, LookupError> {
-        Err(LookupError::NotFound(reference.to_owned()))
+        let stored = self.store.find(reference)?;
+        // The wire's own shape: it has the fields that Docker adds to the OCI's (Healthcheck, OnBuild, Shell).
+        let config = match stored.json().get_mut("config").map(serde_json::Value::take) {
+            None | Some(serde_json::Value::Null) => ContainerConfig::default(),
+            Some(config) => serde_json::from_value(config)
+                .map_err(|source| LookupError::Config { id: stored.id.to_string(), source })?,
+        };
+        Ok(Image {
+            id: stored.id.to_string(),
+            config,
+            os: stored.config.os().to_string(),
+            architecture: stored.config.architecture().to_string(),
+            stored,
+        })
     }
 
     /// Records a writable layer for `container` over `image`. Mounts nothing.
-    pub fn create_rootfs(&self, container: &str, _image: &Image) -> Result<(), RootfsError> {
-        Err(RootfsError::Missing(container.to_owned()))
+    pub fn create_rootfs(&self, container: &str, image: &Image) -> Result<(), RootfsError> {
+        self.store.prepare(container, &image.stored).map(drop).map_err(|source| rootfs_error(container, source))
     }
 
     /// Mounts the container's root file system unless it is mounted already; answers where.
     pub fn mount_rootfs(&self, container: &str) -> Result<PathBuf, RootfsError> {
-        Err(RootfsError::Missing(container.to_owned()))
+        let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
+        let place = snapshot.mount().map_err(|source| rootfs_error(container, source))?;
+        Ok(place.to_owned())
     }
 
     /// Unmounts it; nothing happens when it is not mounted.
     pub fn unmount_rootfs(&self, container: &str) -> Result<(), RootfsError> {
-        Err(RootfsError::Missing(container.to_owned()))
+        let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
+        snapshot.unmount().map_err(|source| rootfs_error(container, source))
     }
 
     /// Unmounts and removes the writable layer and its record.
     pub fn remove_rootfs(&self, container: &str) -> Result<(), RootfsError> {
-        Err(RootfsError::Missing(container.to_owned()))
+        let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
+        snapshot.remove().map_err(|source| rootfs_error(container, source))
+    }
+
+    /// What the container wrote over its image, in bytes (`SizeRw`), and what it sees in all (`SizeRootFs`).
+    pub fn rootfs_size(&self, container: &str) -> Result<(u64, u64), RootfsError> {
+        let failed = |source| rootfs_error(container, source);
+        let snapshot = self.store.snapshot(container).map_err(failed)?;
+        let written = snapshot.size().map_err(failed)?;
+        let image = self.store.image(&snapshot.image).ok().flatten();
+        Ok((written, written + image.map_or(0, |image| image.size)))
+    }
+
+    /// What the container changed in its image: `docker diff`.
+    pub fn rootfs_changes(&self, container: &str) -> Result<Vec<drydock_images::Change>, RootfsError> {
+        let failed = |source| rootfs_error(container, source);
+        self.store.snapshot(container).map_err(failed)?.changes().map_err(failed)
+    }
+
+    /// How many images there are, as `docker info` counts them.
+    pub fn count(&self) -> usize {
+        self.store.images().map(|images| images.len()).unwrap_or_default()
+    }
+
+    fn publish(&self, action: &str, id: &str, name: &str) {
+        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        self.events.publish("image", action, id, attributes);
+    }
+}
+
+fn rootfs_error(container: &str, source: SnapshotError) -> RootfsError {
+    match source {
+        SnapshotError::Missing(container) => RootfsError::Missing(container),
+        source => RootfsError::Snapshot { container: container.to_owned(), source },
     }
 }

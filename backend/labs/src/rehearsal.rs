@@ -1,5 +1,5 @@
 //! Plays a student through a lab: opens real terminals, types every block, waits for prompts, answers quizzes, solves
-//! what the reader is asked to find out, and holds each check to its word: it fails before its step and holds after.
+//! what the reader is asked to find out, and holds each check to its word: it fails before its step, and holds where it stands.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,6 +20,8 @@ const NOTICE_LIMIT: Duration = Duration::from_secs(30);
 const READY_LIMIT: Duration = Duration::from_secs(300);
 /// A prompt after which nothing comes for this long is one; output that merely looks like it goes on.
 const QUIET: Duration = Duration::from_millis(150);
+/// The state of a check that holds.
+const PASSED: &str = "passed";
 /// Of each terminal, in the report of a failed step.
 const REPORT_LINES: usize = 40;
 
@@ -75,8 +77,10 @@ pub enum Miss {
     NotReached,
     #[error("line {line}: check \"{title}\" holds before the step was done")]
     HeldBefore { line: u32, title: String },
-    #[error("line {line}: check \"{title}\" does not hold after the step: {hint}")]
+    #[error("line {line}: check \"{title}\" does not hold when its turn comes: {hint}")]
     NotHeld { line: u32, title: String, hint: String },
+    #[error("line {line}: all checks hold, and the step is not done: was a value captured?")]
+    NotDone { line: u32 },
     #[error("line {line}: the right answer was refused")]
     AnswerRefused { line: u32 },
     #[error("line {line}: no prompt came back")]
@@ -147,14 +151,14 @@ impl<P: Playground> Player<'_, P> {
             return Err(Miss::Closed);
         }
         for (block, check) in checks(step) {
-            if self.ask(block).await?.state == "passed" {
+            if self.ask(block).await?.state == PASSED {
                 return Err(Miss::HeldBefore { line: block.line, title: check.title.clone() });
             }
         }
         for block in &step.blocks {
             self.block(block).await?;
         }
-        self.held(step).await
+        self.done(step).await
     }
 
     async fn block(&mut self, block: &Block) -> Result<(), Miss> {
@@ -169,7 +173,8 @@ impl<P: Playground> Player<'_, P> {
             }
             Kind::Solve(solve) => self.solve(line, solve).await,
             Kind::Quiz(quiz) => self.quiz(block, quiz).await,
-            Kind::Prose(_) | Kind::Code { .. } | Kind::Hint { .. } | Kind::Check(_) => Ok(()),
+            Kind::Check(check) => self.check(block, check).await,
+            Kind::Prose(_) | Kind::Code { .. } | Kind::Hint { .. } => Ok(()),
         }
     }
 
@@ -267,29 +272,24 @@ impl<P: Playground> Player<'_, P> {
         if right { Ok(()) } else { Err(Miss::AnswerRefused { line }) }
     }
 
-    /// Every check of the step holds: those on demand when asked, the others by themselves.
-    async fn held(&mut self, step: &Step) -> Result<(), Miss> {
-        for (block, check) in checks(step).filter(|(_, check)| !check.continuous) {
+    /// A check holds where it stands: what comes after it in the step may undo what it looks at.
+    async fn check(&mut self, block: &Block, check: &Check) -> Result<(), Miss> {
+        if !check.continuous {
             let state = self.ask(block).await?;
-            if state.state != "passed" {
-                return Err(not_held(block, check, &state.output));
-            }
+            return if state.state == PASSED { Ok(()) } else { Err(not_held(block, check, &state.output)) };
         }
-        let done = |progress: &Progress| progress.steps.iter().any(|known| known.id == step.id && known.done);
-        if self.until(NOTICE_LIMIT, done).await? {
+        if self.until(NOTICE_LIMIT, |progress| has_passed(progress, &block.id)).await? {
             return Ok(());
         }
-        let states: Vec<&CheckProgress> = self.progress.steps.iter().flat_map(|step| &step.checks).collect();
-        let open = checks(step).find_map(|(block, check)| {
-            let state = states.iter().find(|state| state.id == block.id && state.state != "passed")?;
-            Some(not_held(block, check, &state.output))
-        });
-        let nothing = || Miss::NotHeld {
-            line: step.line,
-            title: step.title.clone(),
-            hint: "the step is not done although its checks hold; was a value to be captured?".to_owned(),
-        };
-        Err(open.unwrap_or_else(nothing))
+        let states = self.progress.steps.iter().flat_map(|step| &step.checks);
+        let hint =
+            states.filter(|state| state.id == block.id).map(|state| state.output.clone()).collect::<String>();
+        Err(not_held(block, check, &hint))
+    }
+
+    async fn done(&mut self, step: &Step) -> Result<(), Miss> {
+        let done = |progress: &Progress| progress.steps.iter().any(|known| known.id == step.id && known.done);
+        if self.until(NOTICE_LIMIT, done).await? { Ok(()) } else { Err(Miss::NotDone { line: step.line }) }
     }
 
     async fn ask(&mut self, block: &Block) -> Result<CheckProgress, Miss> {
@@ -357,6 +357,11 @@ fn checks(step: &Step) -> impl Iterator<Item = (&Block, &Check)> {
         Kind::Check(check) => Some((block, check)),
         _ => None,
     })
+}
+
+fn has_passed(progress: &Progress, check: &str) -> bool {
+    let mut states = progress.steps.iter().flat_map(|step| &step.checks);
+    states.any(|state| state.id == check && state.state == PASSED)
 }
 
 fn not_held(block: &Block, check: &Check, hint: &str) -> Miss {

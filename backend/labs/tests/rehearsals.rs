@@ -141,7 +141,7 @@ async fn a_check_that_holds_too_early_or_too_late_fails_its_step_and_those_behin
         "## One\n\n```run\nls\n```\n\n```check title=never on-demand\necho nothing there\nexit 1\n```\n",
     )
     .await;
-    assert_eq!(misses(&late), ["line 12: check \"never\" does not hold after the step: nothing there"]);
+    assert_eq!(misses(&late), ["line 12: check \"never\" does not hold when its turn comes: nothing there"]);
     let failure = late[0].failure.as_ref().unwrap();
     assert!(failure.terminals[0].1.contains("# ls"), "{failure:?}");
 }

@@ -51,7 +51,11 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
         desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| fill(&lesson.progress)).unwrap_or_default())
     };
     let place = if terminal > 1 { format!("{node} · {terminal}") } else { node.clone() };
-    let first = text.with_value(|text| readable(text.lines().next().unwrap_or_default()));
+    let first = match text.with_value(|text| readable(text.lines().next().unwrap_or_default())) {
+        nothing if nothing.is_empty() && interrupt => "Ctrl-C".to_owned(),
+        first => first,
+    };
+    let shown = move || format!("{}{}", if interrupt { "^C" } else { "" }, readable(&filled()));
     let run = move |_| {
         let mut typed = if interrupt { "\u{3}".to_owned() } else { String::new() };
         typed.push_str(filled().trim_end_matches('\n'));
@@ -80,7 +84,7 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
                     "Run"
                 </button>
             </figcaption>
-            <pre class="code-text" tabindex="0"><code>{move || readable(&filled())}</code></pre>
+            <pre class="code-text" tabindex="0"><code>{shown}</code></pre>
         </figure>
     }
 }

@@ -26,8 +26,6 @@ pub struct HostConfig {
     /// Sessions take /24s from here, leaving out what the host has routes to.
     pub subnets: (Ipv4Addr, u8),
     pub capacity: Capacity,
-    /// Disks kept ready, so that a boot does not wait for one.
-    pub ready_disks: usize,
 }
 
 /// Where a node's root file system comes from.
@@ -65,7 +63,6 @@ impl HostConfig {
             first_id: 1_000_000,
             subnets: (Ipv4Addr::new(10, 64, 0, 0), 12),
             capacity: Capacity::default(),
-            ready_disks: 3,
         }
     }
 }

@@ -4,13 +4,43 @@
 //! profile, network and disk with a hard quota. This room refuses to know HTTP, accounts, expiry and what Docker
 //! does inside; the inside is `drydock-agent`'s.
 //!
-//! Begin with [`Host`], then [`boot`](Host::boot) (the stages of a node's making, and how each is undone).
+//! Begin with [`Host`], then `boot` (the stages of a node's making) and `removal` (how any of them is undone).
+//!
+//! # How nothing is left behind
+//!
+//! Everything a node or a session consists of has a name that follows from its record, and the record is on disk
+//! before the first of these things is made. So undoing a half-made node, ending a whole one, and sweeping up after a
+//! process that was killed at any moment are one procedure, [`removal`](removal), which takes away whatever it
+//! finds under those names. Mounts and loop devices need not even that: they live in a mount namespace that ends
+//! with the node, and detach by themselves.
 #![forbid(unsafe_code)]
 
+mod adopt;
+mod boot;
+mod bundle;
+mod capacity;
 mod config;
+mod control_groups;
+mod disk;
 mod host;
 mod id;
+mod names;
+mod node;
+mod places;
+mod processes;
+mod record;
+mod removal;
+mod root;
+mod runtime;
+mod session;
+mod table;
+mod uplink;
 
+pub use boot::BootError;
+pub use capacity::Full;
 pub use config::{Capacity, HostConfig, Limits, NodeImage, NodeSpec};
-pub use host::{BootError, EndError, Full, Host, Node, OpenError, Session, SessionError};
+pub use host::{Host, OpenError};
 pub use id::{BadId, NodeId, SessionId};
+pub use node::Node;
+pub use removal::EndError;
+pub use session::{Session, SessionError};

@@ -13,6 +13,9 @@ use crate::store::Store;
 use crate::stream::{Watched, decompress};
 use crate::unpack::{UnpackError, unpack};
 
+const PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
+const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
 /// A layer could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
@@ -39,6 +42,8 @@ pub enum LayerError {
 struct Record {
     /// Bytes of all files.
     size: u64,
+    /// Bytes of the tar archive.
+    tar_size: u64,
 }
 
 impl Store {
@@ -49,8 +54,17 @@ impl Store {
 
     /// Bytes of all files of a layer.
     pub fn layer_size(&self, diff_id: &DiffId) -> Option<u64> {
+        Some(self.layer_record(diff_id)?.size)
+    }
+
+    /// Bytes that [`Store::write_layer`] will write.
+    pub fn layer_tar_size(&self, diff_id: &DiffId) -> Option<u64> {
+        Some(self.layer_record(diff_id)?.tar_size)
+    }
+
+    fn layer_record(&self, diff_id: &DiffId) -> Option<Record> {
         let bytes = fs::read(self.layer_folder(diff_id)?.join("layer.json")).ok()?;
-        serde_json::from_slice::<Record>(&bytes).ok().map(|record| record.size)
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// The unpacked layers of an image, topmost first as overlayfs wants them.
@@ -79,52 +93,71 @@ impl Store {
             return Ok(());
         }
         let source = self.open_blob(&blob.digest).map_err(LayerError::Blob)?;
-        self.unpack_reader(source, Some(&blob.digest), diff_id, progress)
+        self.unpack_reader(source, Some(&blob.digest), diff_id, progress).map(drop)
     }
 
     /// Unpacks a layer from any stream; verifies the blob's digest, where one is given, and the diffid. A layer
-    /// that fails either leaves nothing.
+    /// that fails either leaves nothing. Answers the digest of the stream.
     pub fn unpack_reader(
         &self,
         source: impl Read,
         blob: Option<&Digest>,
         diff_id: &DiffId,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(), LayerError> {
-        let named = blob.unwrap_or(&diff_id.0).clone();
-        let read = |source| LayerError::Read { digest: named.clone(), source };
+    ) -> Result<Digest, LayerError> {
+        let named = blob.unwrap_or(&diff_id.0);
         let folder = self.new_layer()?;
-        let mut watched = Watched::new(source, progress);
-        let plain = decompress(&mut watched).map_err(read)?;
-        let mut ignore = |_| {};
-        let mut tar = Watched::new(plain, &mut ignore);
-        let size = unpack(&mut tar, &folder.path().join("diff"))
-            .map_err(|source| LayerError::Unpack { digest: named.clone(), source })?;
-        let received = tar.finish().map_err(read)?;
-        if received != diff_id.0 {
-            return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received });
+        let unpacked = unpack_watched(source, &folder.path().join("diff"), named, progress)?;
+        if unpacked.diff != diff_id.0 {
+            return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received: unpacked.diff });
         }
-        let received = watched.finish().map_err(read)?;
         if let Some(expected) = blob
-            && received != *expected
+            && unpacked.blob != *expected
         {
-            return Err(LayerError::BlobMismatch { expected: expected.clone(), received });
+            return Err(LayerError::BlobMismatch { expected: expected.clone(), received: unpacked.blob });
         }
-        self.keep_layer(folder, diff_id, size)
+        self.keep_layer(folder, diff_id, &unpacked.record)?;
+        Ok(unpacked.blob)
+    }
+
+    /// Makes a layer of a file that holds its tar archive, compressed or not; the file becomes its blob.
+    pub fn take_layer_file(&self, path: &Path, diff_id: &DiffId) -> Result<Descriptor, LayerError> {
+        let read = |source| LayerError::Read { digest: diff_id.0.clone(), source };
+        let mut source = fs::File::open(path).map_err(read)?;
+        let size = source.metadata().map_err(read)?.len();
+        let digest = if self.has_layer(diff_id) {
+            let mut hasher = crate::digest::Hasher::default();
+            io::copy(&mut source, &mut hasher).map_err(read)?;
+            hasher.finish()
+        } else {
+            self.unpack_reader(source, None, diff_id, &mut |_| {})?
+        };
+        self.adopt_blob(path, &digest).map_err(LayerError::Blob)?;
+        let media_type = if digest == diff_id.0 { PLAIN } else { GZIP };
+        Ok(Descriptor { media_type: media_type.to_owned(), digest, size })
+    }
+
+    /// Makes a layer of any tar archive, whatever its digest: `docker import`.
+    pub fn import_layer(&self, source: impl Read) -> Result<(DiffId, u64), LayerError> {
+        let folder = self.new_layer()?;
+        let diff = folder.path().join("diff");
+        let named = Digest::of(b"");
+        unpack_watched(source, &diff, &named, &mut |_| {})?;
+        self.adopt_layer(&diff)
     }
 
     /// Makes a layer of a folder that holds one already in overlayfs's form, such as a snapshot's upper folder or
     /// a build step's: the folder is moved into the store (it must lie on the store's file system).
     pub fn adopt_layer(&self, diff: &Path) -> Result<(DiffId, u64), LayerError> {
-        let mut hasher = crate::digest::Hasher::default();
-        let size = pack(diff, &mut hasher, Deleted::Whiteouts).map_err(LayerError::Pack)?;
-        let diff_id = DiffId(hasher.finish());
+        let mut sum = Sum::default();
+        let size = pack(diff, &mut sum, Deleted::Whiteouts).map_err(LayerError::Pack)?;
+        let (record, diff_id) = (Record { size, tar_size: sum.bytes }, DiffId(sum.hasher.finish()));
         if !self.has_layer(&diff_id) {
             let folder = self.new_layer()?;
             let place = folder.path().join("diff");
             let moved = fs::remove_dir(&place).and_then(|()| fs::rename(diff, &place));
             moved.map_err(|source| LayerError::Write { diff_id: diff_id.clone(), source })?;
-            self.keep_layer(folder, &diff_id, size)?;
+            self.keep_layer(folder, &diff_id, &record)?;
         }
         Ok((diff_id, size))
     }
@@ -155,9 +188,14 @@ impl Store {
         Ok(folder)
     }
 
-    fn keep_layer(&self, folder: tempfile::TempDir, diff_id: &DiffId, size: u64) -> Result<(), LayerError> {
+    fn keep_layer(
+        &self,
+        folder: tempfile::TempDir,
+        diff_id: &DiffId,
+        record: &Record,
+    ) -> Result<(), LayerError> {
         let write = |source| LayerError::Write { diff_id: diff_id.clone(), source };
-        let record = serde_json::to_vec(&Record { size }).map_err(|error| write(error.into()))?;
+        let record = serde_json::to_vec(record).map_err(|error| write(error.into()))?;
         fs::write(folder.path().join("layer.json"), record).map_err(write)?;
         let place = self.root().join("layers").join(diff_id.0.hex());
         match fs::rename(folder.path(), &place) {
@@ -169,6 +207,51 @@ impl Store {
             Err(_) if place.is_dir() => Ok(()),
             Err(error) => Err(write(error)),
         }
+    }
+}
+
+struct Unpacked {
+    diff: Digest,
+    blob: Digest,
+    record: Record,
+}
+
+/// Unpacks a stream while hashing it before and after decompression.
+fn unpack_watched(
+    source: impl Read,
+    diff: &Path,
+    named: &Digest,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Unpacked, LayerError> {
+    let read = |source| LayerError::Read { digest: named.clone(), source };
+    let mut watched = Watched::new(source, progress);
+    let plain = decompress(&mut watched).map_err(read)?;
+    let mut tar_size = 0;
+    let mut count = |bytes| tar_size = bytes;
+    let mut tar = Watched::new(plain, &mut count);
+    let size =
+        unpack(&mut tar, diff).map_err(|source| LayerError::Unpack { digest: named.clone(), source })?;
+    let diff = tar.finish().map_err(read)?;
+    let blob = watched.finish().map_err(read)?;
+    Ok(Unpacked { diff, blob, record: Record { size, tar_size } })
+}
+
+/// Hashes and counts what is written.
+#[derive(Default)]
+struct Sum {
+    hasher: crate::digest::Hasher,
+    bytes: u64,
+}
+
+impl io::Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -291,9 +291,6 @@ mod tests {
             assert_eq!(Named::parse(written).unwrap_err().to_string(), text, "{written}");
         }
         assert!(matches!(Named::parse(&DIGEST[7..]), Err(ReferenceError::LooksLikeId(_))));
-        assert_eq!(
-            Named::parse("a/".repeat(200).trim_end_matches('/')),
-            Err(ReferenceError::TooLong)
-        );
+        assert_eq!(Named::parse("a/".repeat(200).trim_end_matches('/')), Err(ReferenceError::TooLong));
     }
 }

@@ -231,11 +231,6 @@ impl Unpacking {
         kind: EntryType,
         entry: &tar::Entry<'_, impl Read>,
     ) -> Result<bool, UnpackError> {
-        let header = entry.header();
-        let number = |value: io::Result<Option<u32>>| {
-            value.map(Option::unwrap_or_default).map_err(UnpackError::Archive)
-        };
-        let (major, minor) = (number(header.device_major())?, number(header.device_minor())?);
         let file_type = match kind {
             EntryType::Char => FileType::CharacterDevice,
             EntryType::Block => FileType::BlockDevice,
@@ -245,7 +240,7 @@ impl Unpacking {
             tracing::debug!(path = %path.display(), "device left out in a user namespace");
             return Ok(false);
         }
-        let device = if kind == EntryType::Fifo { 0 } else { makedev(major, minor) };
+        let device = if kind == EntryType::Fifo { 0 } else { device_number(entry.header())? };
         let parent = self.open_parent(folder)?;
         in_place_of(parent, path.file_name().unwrap_or_default(), |parent, name| {
             rustix::fs::mknodat(parent, name, file_type, Mode::RUSR | Mode::WUSR, device)
@@ -388,12 +383,18 @@ fn attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Attributes> {
     let modified =
         precise.unwrap_or(Timespec { tv_sec: header.mtime().unwrap_or_default() as i64, tv_nsec: 0 });
     Ok(Attributes {
-        uid: header.uid()?,
-        gid: header.gid()?,
-        mode: Mode::from_raw_mode(header.mode()? & 0o7777),
+        uid: number(&header.as_old().uid, header.uid())?,
+        gid: number(&header.as_old().gid, header.gid())?,
+        mode: Mode::from_raw_mode(number(&header.as_old().mode, header.mode())? & 0o7777),
         times: Timestamps { last_access: modified, last_modification: modified },
         extended,
     })
+}
+
+/// A field that was left empty is zero; one that is no number is an error.
+fn number<T: Default>(field: &[u8], parsed: io::Result<T>) -> io::Result<T> {
+    let is_empty = field.iter().all(|byte| matches!(byte, 0 | b' '));
+    if is_empty { Ok(T::default()) } else { parsed }
 }
 
 /// `1700000000.123456789`
@@ -440,6 +441,12 @@ fn make_parents(root: impl AsFd, folder: &Path) -> Result<OwnedFd, Errno> {
         };
     }
     Ok(opened)
+}
+
+fn device_number(header: &tar::Header) -> Result<u64, UnpackError> {
+    let major = header.device_major().map_err(UnpackError::Archive)?;
+    let minor = header.device_minor().map_err(UnpackError::Archive)?;
+    Ok(makedev(major.unwrap_or_default(), minor.unwrap_or_default()))
 }
 
 /// A folder that is there already stays, with what is in it.

@@ -30,15 +30,38 @@ pub struct Config {
     pub node_limits: Limits,
     /// Node images that may be asked for by name; the first is the default.
     pub images: Vec<String>,
+    /// The host's images; in `data` when absent. Several gateways may share one.
+    pub image_store: Option<PathBuf>,
+    /// Where images come from that the host lacks.
+    pub upstream: UpstreamRegistry,
     /// Folder of labs; those of `dist` when absent.
     pub labs: Option<PathBuf>,
     /// Other origins whose pages may use the API and the sockets.
     pub allowed_origins: Vec<String>,
 }
 
+/// The registry behind the host's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamRegistry {
+    /// Offline: only what the host has is served.
+    None,
+    DockerHub,
+    /// Asked instead of Docker Hub.
+    At(String),
+}
+
 impl Config {
     pub fn database(&self) -> PathBuf {
         self.data.join("drydock.db")
+    }
+
+    /// The host's images.
+    pub fn store(&self) -> PathBuf {
+        self.image_store.clone().unwrap_or_else(|| self.data.join("store"))
+    }
+
+    pub fn bin(&self) -> PathBuf {
+        self.dist.join("bin")
     }
 
     pub fn web(&self) -> PathBuf {
@@ -75,6 +98,8 @@ impl Default for Config {
             creation: rate::Allowance { burst: 10, every: Duration::seconds(6) },
             node_limits: Limits::default(),
             images: vec![NODE_IMAGE.to_owned()],
+            image_store: None,
+            upstream: UpstreamRegistry::DockerHub,
             labs: None,
             allowed_origins: Vec::new(),
         }

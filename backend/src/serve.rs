@@ -1,23 +1,25 @@
 //! Comes up, serves, goes down.
 //!
 //! ```text
-//!   lock data ▶ page ▶ listen ▶ images ▶ host (adopts nodes) ▶ store ▶ sessions ▶ accept … signal ▶ settle ▶ close
+//!   page ▶ listen ▶ images ▶ host (adopts nodes) ▶ store ▶ sessions ▶ accept … signal ▶ settle ▶ close
 //! ```
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::serve::ListenerExt;
 use drydock_nodes::{Host, HostConfig, NodeImage};
+use drydock_registry::server::Upstream;
 use drydock_sessions::Store;
 use drydock_sessions::rate::Buckets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, NODE_IMAGE};
+use crate::config::{Config, NODE_IMAGE, UpstreamRegistry};
 use crate::doors;
 use crate::doors::assets::Assets;
 use crate::doors::metrics::Metrics;
@@ -27,9 +29,13 @@ use crate::state::AppState;
 /// How long requests under way may take once a signal came.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Disk that the images and a few nodes take, bytes.
+const ROOM: u64 = 3 << 30;
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: Config, stop_nodes: bool) -> anyhow::Result<()> {
     let config = Arc::new(config);
+    check_machine(&config)?;
     let assets = Assets::load(&config.web())?;
     // Before the long part, so that a taken port is said at once.
     let listener = listen(config.listen).await?;
@@ -64,10 +70,17 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Everything behind the doors.
 pub async fn open(config: Arc<Config>, assets: Assets) -> anyhow::Result<AppState> {
+    let images = import_images(&config).await?;
     let host = open_host(&config).await?;
     let store = Store::open(&config.database()).await?;
     let metrics = Arc::new(Metrics::default());
-    let playground = Playground::open(config.clone(), store, host, metrics.clone()).await?;
+    let upstream = match &config.upstream {
+        UpstreamRegistry::None => None,
+        UpstreamRegistry::DockerHub => Some(Upstream::new(None)),
+        UpstreamRegistry::At(address) => Some(Upstream::new(Some(address.clone()))),
+    };
+    let registry = drydock_registry::server::router(images, upstream);
+    let playground = Playground::open(config.clone(), store, host, metrics.clone(), registry).await?;
     Ok(AppState {
         labs: playground.labs.clone(),
         assets: Arc::new(assets),
@@ -78,17 +91,61 @@ pub async fn open(config: Arc<Config>, assets: Assets) -> anyhow::Result<AppStat
     })
 }
 
+/// Takes the images of `dist` into the host's store. Those it has already cost a look.
+async fn import_images(config: &Config) -> anyhow::Result<drydock_images::Store> {
+    std::fs::create_dir_all(&config.data).with_context(|| {
+        format!("cannot make {}: choose another place with --data-dir", config.data.display())
+    })?;
+    let (layout, root) = (config.dist.join("images"), config.store());
+    if !layout.join("index.json").exists() {
+        bail!("{} holds no images: run `cargo xtask dist`, or give --dist", layout.display());
+    }
+    if !root.join("refs.json").exists() {
+        check_room(&config.data)?;
+        tracing::info!("taking in the images, once");
+    }
+    let (store, imported) = tokio::task::spawn_blocking(move || {
+        let store = drydock_images::Store::open(root, None)?;
+        let imported = store.import_layout(&layout)?;
+        anyhow::Ok((store, imported))
+    })
+    .await??;
+    let new = imported.iter().filter(|image| image.is_new).count();
+    tracing::info!(images = imported.len(), new, "images ready");
+    Ok(store)
+}
+
+/// Whether the images, and a few nodes, fit.
+fn check_room(folder: &Path) -> anyhow::Result<()> {
+    let disk = rustix::fs::statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < ROOM {
+        bail!(
+            "{} has {} MiB of disk left and {} are needed: free some, or choose another place with --data-dir",
+            folder.display(),
+            free >> 20,
+            ROOM >> 20
+        );
+    }
+    Ok(())
+}
+
+/// Root and its programs, or what to do.
+pub fn check_machine(config: &Config) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("only root can make nodes: run it with sudo");
+    }
+    let agent = config.bin().join("drydock-agent");
+    if !agent.exists() {
+        bail!("{} is missing: run `cargo xtask dist`, or give --dist", agent.display());
+    }
+    Ok(())
+}
+
 /// The host's nodes, those of an earlier run adopted.
 pub async fn open_host(config: &Config) -> anyhow::Result<Host> {
-    let bin = config.dist.join("bin");
-    if !bin.join("drydock-agent").exists() {
-        bail!("{} has no programs: run `cargo xtask dist`, or give --dist", bin.display());
-    }
-    std::fs::create_dir_all(&config.data)
-        .with_context(|| format!("cannot make {}: run as root, or give --data-dir", config.data.display()))?;
-    let store = config.data.join("store");
-    let mut host = HostConfig::new(&config.data, bin, NodeImage::Reference(NODE_IMAGE.to_owned()));
-    host.store = Some(store);
+    let mut host = HostConfig::new(&config.data, config.bin(), NodeImage::Reference(NODE_IMAGE.to_owned()));
+    host.store = Some(config.store());
     host.capacity.nodes = config.capacity.instances as usize;
     Ok(Host::open(host).await?)
 }

@@ -48,6 +48,9 @@ pub struct HostArgs {
     /// What `cargo xtask dist` made; the folder above this program's own unless given.
     #[arg(long, value_name = "DIR")]
     dist: Option<PathBuf>,
+    /// The host's images; the folder `store` of the data folder unless given. Several servers may share one.
+    #[arg(long, value_name = "DIR")]
+    image_store: Option<PathBuf>,
     /// Memory of one node, MiB.
     #[arg(long, value_name = "MIB")]
     node_memory: Option<u64>,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::Config;
-use crate::serve::open_host;
+use crate::serve::{check_machine, open_host};
 
 #[derive(Debug, Args)]
 pub struct Reset {
@@ -21,7 +21,9 @@ impl Reset {
         if !data.exists() {
             return Ok(ExitCode::SUCCESS);
         }
-        let config = Arc::new(Config { data, dist, ..Config::default() });
+        let config =
+            Arc::new(Config { data, dist, image_store: self.host.image_store.clone(), ..Config::default() });
+        check_machine(&config)?;
         let host = open_host(&config).await?;
         host.reset().await?;
         drop(host);

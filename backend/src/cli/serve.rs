@@ -9,7 +9,7 @@ use clap::Args;
 use drydock_sessions::{capacity, life, rate};
 use time::Duration;
 
-use crate::config::{Config, dist_of};
+use crate::config::{Config, UpstreamRegistry, dist_of};
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -24,6 +24,12 @@ pub struct Serve {
     /// Another origin whose pages may use this playground (`https://training.example`); repeatable.
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allowed_origins: Vec<String>,
+    /// The registry asked, instead of Docker Hub, for images that the host lacks (`http://mirror.example:5000`).
+    #[arg(long, value_name = "URL", conflicts_with = "offline")]
+    registry: Option<String>,
+    /// Ask no registry: serve the images that the host has.
+    #[arg(long)]
+    offline: bool,
     /// Folder of labs; those of the dist folder unless given.
     #[arg(long, value_name = "DIR")]
     labs: Option<PathBuf>,
@@ -79,6 +85,11 @@ impl Serve {
             },
             creation: rate::Allowance { burst: self.session_burst.max(1), every: Duration::seconds(6) },
             node_limits: self.host.limits(),
+            upstream: match self.registry {
+                Some(address) => UpstreamRegistry::At(address),
+                None if self.offline => UpstreamRegistry::None,
+                None => UpstreamRegistry::DockerHub,
+            },
             labs: self.labs,
             allowed_origins: self.allowed_origins,
             ..Config::default()

@@ -32,12 +32,22 @@ impl Playground {
         store: Store,
         host: Host,
         metrics: Arc<Metrics>,
+        registry: axum::Router,
     ) -> Result<Arc<Self>, Adopt> {
         let places = Places::new(config.capacity);
         let live = RwLock::new(Live::default());
         let labs = Arc::new(Labs::open(&config.labs()));
-        let playground =
-            Arc::new(Self { config, store, host, metrics, labs, places, live, tasks: TaskTracker::new() });
+        let playground = Arc::new(Self {
+            config,
+            store,
+            host,
+            metrics,
+            labs,
+            registry,
+            places,
+            live,
+            tasks: TaskTracker::new(),
+        });
         let records = playground.store.sessions().await.map_err(Adopt::Read)?;
         let mut instances: HashMap<SessionId, Vec<Record>> = HashMap::new();
         for instance in playground.store.instances().await.map_err(Adopt::Read)? {

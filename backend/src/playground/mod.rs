@@ -25,6 +25,7 @@ pub mod observe;
 pub mod places;
 pub mod publish;
 pub mod reaper;
+pub mod registry;
 pub mod session;
 pub mod stats;
 
@@ -47,6 +48,8 @@ pub struct Playground {
     pub host: Host,
     pub metrics: Arc<Metrics>,
     pub labs: Arc<lessons::Labs>,
+    /// Served to every session's nodes.
+    registry: axum::Router,
     places: places::Places,
     live: RwLock<Live>,
     /// Verbs under way.

@@ -21,6 +21,10 @@ impl Playground {
         session.tasks.spawn(async move {
             publisher.ended.clone().run_until_cancelled(publisher.publish_topology()).await;
         });
+        let (served, registry) = (session.clone(), self.registry.clone());
+        session.tasks.spawn(async move {
+            served.ended.clone().run_until_cancelled(super::registry::serve(&served, registry)).await;
+        });
         let sampled = session.clone();
         session.tasks.spawn(async move {
             sampled.ended.clone().run_until_cancelled(super::stats::sample(&sampled)).await;

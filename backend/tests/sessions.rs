@@ -1,0 +1,194 @@
+//! The session API, with real nodes behind it.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Gateway, eventually};
+use time::Duration;
+
+#[tokio::test]
+async fn a_session_is_made_shown_extended_and_closed() {
+    let gateway = Gateway::start_with(|config| config.life.longest = Duration::hours(5)).await;
+    assert_eq!(gateway.http.get(format!("{}/ping", gateway.url)).send().await.unwrap().status(), 200);
+    let play = gateway.session(&[("session-duration", "1h")]).await;
+    let session = play.show().await;
+    assert_eq!(session.id, play.id);
+    assert!(session.ready && session.instances.is_empty());
+
+    let extended: Value = play.post("/extend", &json!({})).await.json().await.unwrap();
+    assert!(extended["expires_at"].as_str().unwrap() > session.expires_at.as_str());
+    assert_eq!(play.show().await.expires_at, extended["expires_at"].as_str().unwrap());
+
+    let page = gateway.http.get(format!("{}/p/{}", gateway.url, play.id)).send().await.unwrap();
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
+    assert!(page.text().await.unwrap().contains("the page"));
+
+    assert_eq!(play.http.delete(&play.url).send().await.unwrap().status(), 200);
+    let gone = play.http.get(&play.url).send().await.unwrap();
+    assert_eq!(gone.status(), 404);
+    assert_eq!(gone.json::<Value>().await.unwrap()["error"], "not_found");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_form_without_script_is_sent_to_its_session() {
+    let gateway = Gateway::start().await;
+    let answer = gateway.http.post(&gateway.url).form(&[("stack_name", "empty")]).send().await.unwrap();
+    assert_eq!(answer.status(), 302);
+    assert!(answer.headers()["location"].to_str().unwrap().starts_with("/p/"));
+    // Play-with-docker's clients may send no body at all.
+    let answer = gateway.http.post(&gateway.url).send().await.unwrap();
+    assert_eq!(answer.status(), 302);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn two_nodes_are_made_at_once_and_reach_each_other() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[("stack_name", "two-nodes")]).await;
+    let nodes = play.ready().await;
+    let hostnames: Vec<_> = nodes.iter().map(|node| node.hostname.as_str()).collect();
+    assert_eq!(hostnames, ["node1", "node2"]);
+    let [one, two] = nodes.as_slice() else { panic!("{nodes:?}") };
+    assert_ne!(one.ip, two.ip);
+    assert_eq!(play.run(&one.name, "hostname").await, "node1");
+    play.run(&one.name, &format!("ping -c1 -W5 {}", two.ip)).await;
+    play.run(&two.name, "docker version").await;
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn nodes_are_numbered_ended_and_refused_beyond_the_limit() {
+    let gateway = Gateway::start_with(|config| config.capacity.instances_per_session = 2).await;
+    let play = gateway.session(&[]).await;
+    let one = play.node().await;
+    assert_eq!(one.hostname, "node1");
+    assert_eq!(play.node().await.hostname, "node2");
+    let refused = play.post("/instances", &json!({})).await;
+    assert_eq!(refused.status(), 409);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"], "max_instances");
+
+    let url = format!("{}/instances/{}", play.url, one.name);
+    assert_eq!(play.http.delete(&url).send().await.unwrap().status(), 200);
+    assert_eq!(play.http.get(&url).send().await.unwrap().status(), 404);
+    assert_eq!(play.node().await.hostname, "node3");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn what_a_client_may_not_choose_is_refused() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    for body in [
+        json!({ "Privileged": true }),
+        json!({ "ImageName": "attacker/image" }),
+        json!({ "Hostname": "../../x" }),
+    ] {
+        assert_eq!(play.post("/instances", &body).await.status(), 400, "{body}");
+    }
+    for form in [
+        [("stack_name", "nonsense")],
+        [("image_name", "attacker/image")],
+        [("session-duration", "for ever")],
+        [("lab", "../../etc")],
+    ] {
+        assert_eq!(gateway.create(&form).await.status(), 400, "{form:?}");
+    }
+    for path in
+        ["/sessions/..%2f..", "/sessions/x", "/sessions/x/instances", "/sessions/x/instances/y/file?path=/"]
+    {
+        let answer = gateway.http.get(format!("{}{path}", gateway.url)).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn another_sessions_node_is_out_of_reach() {
+    let gateway = Gateway::start().await;
+    let (mine, theirs) = (gateway.session(&[]).await, gateway.session(&[]).await);
+    let node = theirs.node().await;
+    let stolen = mine.post(&format!("/instances/{}/exec", node.name), &json!({ "command": ["true"] })).await;
+    assert_eq!(stolen.status(), 404);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_and_a_busy_client_waits() {
+    let gateway = Gateway::start_with(|config| {
+        config.capacity.sessions = 1;
+        config.creation.burst = 2;
+        config.creation.every = Duration::hours(1);
+    })
+    .await;
+    let play = gateway.session(&[]).await;
+    assert_eq!(gateway.http.get(format!("{}/ping", gateway.url)).send().await.unwrap().status(), 503);
+    let full = gateway.create(&[]).await;
+    assert_eq!(full.status(), 503);
+    assert!(full.headers().contains_key("retry-after"));
+    assert_eq!(full.json::<Value>().await.unwrap()["error"], "out_of_capacity");
+    let limited = gateway.create(&[]).await;
+    assert_eq!(limited.status(), 429);
+    play.http.delete(&play.url).send().await.unwrap();
+    assert_eq!(gateway.http.get(format!("{}/ping", gateway.url)).send().await.unwrap().status(), 200);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_time_is_over() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[("session-duration", "2s")]).await;
+    let mut events = play.events().await;
+    let ended = events.until("session end", |_| true).await;
+    assert_eq!(ended.args, [json!("expired")]);
+    eventually(async || { (play.http.get(&play.url).send().await.unwrap().status() == 404).then_some(()) })
+        .await;
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_last_browser_stays_away() {
+    let gateway = Gateway::start_with(|config| config.life.orphan_after = Duration::seconds(1)).await;
+    let (watched, left) = (gateway.session(&[]).await, gateway.session(&[]).await);
+    let mut events = watched.events().await;
+    events.until("session topology", |_| true).await;
+    eventually(async || { (left.http.get(&left.url).send().await.unwrap().status() == 404).then_some(()) })
+        .await;
+    watched.show().await;
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn setup_makes_the_nodes_it_names_and_runs_their_commands() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let setup = json!({ "instances": [
+        { "hostname": "manager1", "run": [["touch", "/root/first"], ["mv", "/root/first", "/root/second"]] },
+        { "hostname": "worker1" },
+    ]});
+    assert_eq!(play.post("/setup", &setup).await.status(), 200);
+    let nodes = play.ready().await;
+    assert_eq!(nodes[0].hostname, "manager1");
+    assert_eq!(play.run(&nodes[0].name, "ls /root").await, "second");
+    assert_eq!(play.post("/setup", &setup).await.status(), 409);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_finds_sessions_nodes_and_running_commands_again() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    play.run(&node.name, "setsid sleep 1000 >/dev/null 2>&1 & echo $! > /root/pid").await;
+    let before = play.show().await;
+
+    let gateway = gateway.restart().await;
+    let url = format!("{}/sessions/{}", gateway.url, play.id);
+    let play = support::Play { url, ..play };
+    let after = play.show().await;
+    assert_eq!(after.expires_at, before.expires_at);
+    assert_eq!(after.instances.keys().collect::<Vec<_>>(), [&node.name]);
+    play.run(&node.name, "kill -0 $(cat /root/pid)").await;
+    gateway.end().await;
+}

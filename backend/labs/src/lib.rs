@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+pub mod import;
 pub mod lab;
 pub mod library;
 pub mod lint;

@@ -49,3 +49,21 @@ fn a_broken_lab_is_named_and_the_others_are_offered() {
         broken[0]
     );
 }
+
+#[test]
+fn labs_of_other_platforms_open_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let post = "---\ntitle: A post\nterms: 2\n---\n## One\n\n```.term2\nls\n```\n";
+    std::fs::write(folder.path().join("2017-01-28-a-post.markdown"), post).unwrap();
+    std::fs::write(folder.path().join("README.md"), "# Not a lab\n").unwrap();
+    let scenario = folder.path().join("a-scenario");
+    std::fs::create_dir(&scenario).unwrap();
+    let index = r#"{"title": "A scenario", "details": {"steps": [{"title": "One", "text": "one.md"}]}}"#;
+    std::fs::write(scenario.join("index.json"), index).unwrap();
+    std::fs::write(scenario.join("one.md"), "`ls`{{exec}}\n").unwrap();
+    let (library, broken) = Library::open(folder.path());
+    assert!(broken.is_empty(), "{broken:?}");
+    let titles: Vec<(&str, &str)> =
+        library.all().iter().map(|lab| (lab.id.as_str(), lab.title.as_str())).collect();
+    assert_eq!(titles, [("a-post", "A post"), ("a-scenario", "A scenario")]);
+}

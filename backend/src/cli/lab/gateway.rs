@@ -107,7 +107,13 @@ fn offer(files: &[PathBuf], folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for file in files {
         let whole = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
-        let lab = whole.parent().context("a lab lies in a folder")?;
+        // A post is a file of its own, any other lab is its folder.
+        let lab = if whole.extension().is_some_and(|kind| kind == "markdown") {
+            Some(&*whole)
+        } else {
+            whole.parent()
+        };
+        let lab = lab.context("a lab lies in a folder")?;
         let name = lab.file_name().context("a lab's folder has a name")?;
         symlink(lab, folder.join(name)).with_context(|| format!("two labs are called {}", name.display()))?;
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::container::Containers;
+use crate::container::exec::Execs;
 use crate::events::Events;
+use crate::host::Host;
 use crate::image::{self, ImageService};
 use crate::network::{self, NetworkService};
 use crate::volume::{self, Volumes};
@@ -13,17 +15,23 @@ use crate::volume::{self, Volumes};
 #[derive(Debug)]
 pub struct Engine {
     pub config: Config,
+    pub host: Host,
+    /// Names this engine in `docker info`; kept for as long as its data root.
+    pub id: String,
     pub events: Events,
     pub images: ImageService,
     pub networks: NetworkService,
     pub volumes: Volumes,
     pub containers: Containers,
+    pub execs: Execs,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("create directory {path}")]
     Directory { path: std::path::PathBuf, source: std::io::Error },
+    #[error("keep the engine's id in {path}")]
+    Id { path: std::path::PathBuf, source: std::io::Error },
     #[error("open the image store")]
     Images(#[source] image::OpenError),
     #[error("open the network service")]
@@ -46,8 +54,41 @@ impl Engine {
         let networks = NetworkService::open(&config, events.clone()).await.map_err(OpenError::Networks)?;
         let volumes = Volumes::open(&config, events.clone()).map_err(OpenError::Volumes)?;
         let containers = Containers::load(&config).map_err(OpenError::Containers)?;
-        let engine = Arc::new(Self { config, events, images, networks, volumes, containers });
+        let id = own_id(&config)?;
+        let host = Host::detect();
+        let engine = Arc::new(Self { config, host, id, events, images, networks, volumes, containers, execs: Execs::default() });
         crate::container::restore::restore(&engine).await;
         Ok(engine)
     }
+}
+
+impl Engine {
+    /// Containers that mount this volume, running or not.
+    pub fn volume_users(&self, volume: &str) -> Vec<crate::id::Id> {
+        let uses = |container: &Arc<crate::container::Container>| {
+            container.record().mounts.iter().any(|point| point.name == volume)
+        };
+        self.containers.all().into_iter().filter(uses).map(|container| container.id.clone()).collect()
+    }
+}
+
+/// `DATA_ROOT/engine-id`, made at the first start.
+fn own_id(config: &Config) -> Result<String, OpenError> {
+    let path = config.data_root.join("engine-id");
+    if let Ok(id) = std::fs::read_to_string(&path) {
+        return Ok(id.trim().to_owned());
+    }
+    let digits = crate::id::Id::random();
+    let digits = digits.as_str();
+    // A version 4 UUID, as newer engines have.
+    let id = format!(
+        "{}-{}-4{}-8{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[13..16],
+        &digits[17..20],
+        &digits[20..32]
+    );
+    std::fs::write(&path, &id).map_err(|source| OpenError::Id { path, source })?;
+    Ok(id)
 }

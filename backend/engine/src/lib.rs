@@ -14,10 +14,13 @@ pub mod container;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod host;
 pub mod http;
 pub mod id;
 pub mod image;
+pub mod log;
 pub mod network;
+pub mod stream;
 pub mod volume;
 pub mod wire;
 

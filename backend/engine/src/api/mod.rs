@@ -1,8 +1,11 @@
 //! The doors: one file per family of endpoints, each with its own table of routes.
 
 mod absent;
+pub mod containers;
+mod exec;
 pub mod images;
 pub mod networks;
+pub mod query;
 mod system;
 
 use std::sync::Arc;
@@ -10,15 +13,24 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::engine::Engine;
+use crate::error::{ApiError, ApiResult};
 
 /// The whole Engine API. Versions are taken off the path before (`http::version`).
 pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .merge(system::routes())
+        .merge(containers::routes())
+        .merge(exec::routes())
         .merge(images::routes())
         .merge(networks::routes())
         .merge(absent::routes())
         .fallback(absent::no_such_page)
         .method_not_allowed_fallback(absent::no_such_page)
         .with_state(engine)
+}
+
+/// The request's JSON; an empty body is an empty object, as in moby.
+pub fn json_body<T: serde::de::DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
+    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
 }

@@ -4,7 +4,7 @@ mod flags;
 
 use std::path::PathBuf;
 
-pub use flags::{Flags, ReadError};
+pub use flags::{Flags, ReadError, parse_size};
 
 /// Where one listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,43 @@
 //! Containers: records, and one verb per file.
 
+pub mod create;
+pub mod exec;
+pub mod files;
+pub mod health;
+pub mod inspect;
+pub mod live;
+pub mod monitor;
+pub mod mounts;
+pub mod names;
+pub mod pause;
 pub mod record;
 pub mod registry;
+pub mod remove;
+pub mod rename;
+pub mod restart;
 pub mod restore;
+pub mod rootfs;
+pub mod shim;
+pub mod signal;
+pub mod spec;
+pub mod start;
+pub mod stop;
+pub mod summary;
 
-pub use record::{Container, Record};
+pub use live::Container;
+pub use record::Record;
 pub use registry::{Containers, FindError, LoadError};
+
+use crate::engine::Engine;
+
+/// Tells the world what happened to a container.
+pub fn publish<const N: usize>(
+    engine: &Engine,
+    container: &Container,
+    action: &str,
+    more: [(&str, String); N],
+) {
+    let mut attributes = container.record().event_attributes();
+    attributes.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    engine.events.publish("container", action, container.id.as_str(), attributes);
+}

@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::Config;
-use crate::container::Container;
+use crate::container::{Container, Record};
 use crate::error::ApiError;
 use crate::id::Id;
 
 /// Every container the engine knows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Containers {
-    all: Mutex<HashMap<Id, Arc<Container>>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    all: HashMap<Id, Arc<Container>>,
+    names: HashMap<String, Id>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,16 @@ pub enum FindError {
     Ambiguous(String),
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove \
+     (or rename) that container to be able to reuse that name."
+)]
+pub struct NameTaken {
+    pub name: String,
+    pub holder: Id,
+}
+
 impl From<FindError> for ApiError {
     fn from(error: FindError) -> Self {
         match error {
@@ -38,22 +54,44 @@ impl From<FindError> for ApiError {
     }
 }
 
+impl From<NameTaken> for ApiError {
+    fn from(error: NameTaken) -> Self {
+        Self::conflict(error.to_string())
+    }
+}
+
 impl Containers {
-    pub fn load(_config: &Config) -> Result<Self, LoadError> {
-        Ok(Self { all: Mutex::default() })
+    /// Reads every record. One that cannot be read is reported and left where it is.
+    pub fn load(config: &Config) -> Result<Self, LoadError> {
+        let path = config.data_root.join("containers");
+        let at = |source| LoadError::Read { path: path.clone(), source };
+        std::fs::create_dir_all(&path).map_err(at)?;
+        let containers = Self::default();
+        for entry in std::fs::read_dir(&path).map_err(at)? {
+            let file = entry.map_err(at)?.path().join("container.json");
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            match serde_json::from_slice::<Record>(&bytes) {
+                Ok(record) => {
+                    let mut inner = containers.lock();
+                    inner.names.insert(record.name.clone(), record.id.clone());
+                    let container = Container::new(record, &config.data_root, &config.exec_root);
+                    inner.all.insert(container.id.clone(), Arc::new(container));
+                }
+                Err(error) => tracing::error!(path = %file.display(), %error, "container record"),
+            }
+        }
+        Ok(containers)
     }
 
     /// By full id, then by name, then by a unique prefix of an id.
     pub fn find(&self, reference: &str) -> Result<Arc<Container>, FindError> {
-        let all = self.all.lock().expect("no holder of the registry panics");
-        if let Some(container) = Id::parse(reference).and_then(|id| all.get(&id)) {
-            return Ok(container.clone());
-        }
+        let inner = self.lock();
         let name = reference.strip_prefix('/').unwrap_or(reference);
-        if let Some(container) = all.values().find(|container| container.record().name == name) {
+        let known = Id::parse(reference).or_else(|| inner.names.get(name).cloned());
+        if let Some(container) = known.and_then(|id| inner.all.get(&id)) {
             return Ok(container.clone());
         }
-        let mut matching = all.values().filter(|container| container.id.as_str().starts_with(reference));
+        let mut matching = inner.all.values().filter(|container| container.id.as_str().starts_with(reference));
         match (matching.next().filter(|_| !reference.is_empty()), matching.next()) {
             (Some(container), None) => Ok(container.clone()),
             (Some(_), Some(_)) => Err(FindError::Ambiguous(reference.to_owned())),
@@ -61,8 +99,46 @@ impl Containers {
         }
     }
 
-    /// All of them, in no order.
+    /// All of them, newest first.
     pub fn all(&self) -> Vec<Arc<Container>> {
-        self.all.lock().expect("no holder of the registry panics").values().cloned().collect()
+        let mut all: Vec<_> = self.lock().all.values().cloned().collect();
+        all.sort_by_cached_key(|container| std::cmp::Reverse(container.record().created.clone()));
+        all
+    }
+
+    /// Holds `name` for `id`. Two creates of one name: the second is told who has it.
+    pub fn reserve(&self, name: &str, id: &Id) -> Result<(), NameTaken> {
+        let mut inner = self.lock();
+        match inner.names.get(name) {
+            Some(holder) if holder != id => {
+                Err(NameTaken { name: name.to_owned(), holder: holder.clone() })
+            }
+            _ => {
+                inner.names.insert(name.to_owned(), id.clone());
+                Ok(())
+            }
+        }
+    }
+
+    pub fn release(&self, name: &str, id: &Id) {
+        let mut inner = self.lock();
+        if inner.names.get(name) == Some(id) {
+            inner.names.remove(name);
+        }
+    }
+
+    pub fn insert(&self, container: Arc<Container>) {
+        self.lock().all.insert(container.id.clone(), container);
+    }
+
+    /// Forgets a container and frees its names.
+    pub fn remove(&self, id: &Id) {
+        let mut inner = self.lock();
+        inner.all.remove(id);
+        inner.names.retain(|_, holder| holder != id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder of the registry panics")
     }
 }

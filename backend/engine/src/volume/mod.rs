@@ -1,25 +1,263 @@
 //! Named and anonymous volumes of the `local` driver.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::container::record::now;
+use crate::error::ApiError;
 use crate::events::Events;
+use crate::id::Id;
+
+mod seed;
+
+pub use seed::{SeedError, seed};
+
+/// Docker marks volumes nobody named; `volume prune` removes only these unless told otherwise.
+pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
+/// One volume; its record is `DATA_ROOT/volumes/<name>/volume.json`, its files are in `_data`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Volume {
+    pub created_at: String,
+    pub driver: String,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub mountpoint: PathBuf,
+    pub name: String,
+    pub options: Option<BTreeMap<String, String>>,
+    pub scope: String,
+}
 
 /// All volumes, below `DATA_ROOT/volumes`.
 #[derive(Debug)]
 pub struct Volumes {
-    #[expect(dead_code, reason = "volume events are published through it")]
+    root: PathBuf,
+    all: Mutex<HashMap<String, Volume>>,
     events: Events,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("open {path}")]
-    Directory { path: PathBuf, source: std::io::Error },
+    Directory { path: PathBuf, source: io::Error },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    #[error("get {0}: no such volume")]
+    NotFound(String),
+    #[error("create {0}: \"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path")]
+    Name(String),
+    #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
+    Driver { name: String, driver: String },
+    #[error("create {name}: invalid option: \"{option}\"")]
+    Option { name: String, option: String },
+    #[error("create {name}")]
+    Create { name: String, source: io::Error },
+    #[error("remove {name}")]
+    Remove { name: String, source: io::Error },
+    #[error("remove {name}: volume is in use - [{users}]")]
+    InUse { name: String, users: String },
+    #[error("failed to mount local volume: mount {device}:{target}, data: {data}")]
+    Mount { device: String, target: PathBuf, data: String, source: io::Error },
+}
+
+impl From<VolumeError> for ApiError {
+    fn from(error: VolumeError) -> Self {
+        use http::StatusCode;
+        let status = match &error {
+            VolumeError::NotFound(_) | VolumeError::Driver { .. } => StatusCode::NOT_FOUND,
+            VolumeError::Name(_) | VolumeError::Option { .. } => StatusCode::BAD_REQUEST,
+            VolumeError::InUse { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+/// What `docker volume create` asks.
+#[derive(Clone, Debug, Default)]
+pub struct NewVolume {
+    pub name: Option<String>,
+    pub driver: Option<String>,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Volumes {
-    pub fn open(_config: &Config, events: Events) -> Result<Self, OpenError> {
-        Ok(Self { events })
+    pub fn open(config: &Config, events: Events) -> Result<Self, OpenError> {
+        let root = config.data_root.join("volumes");
+        let at = |source| OpenError::Directory { path: root.clone(), source };
+        std::fs::create_dir_all(&root).map_err(at)?;
+        let mut all = HashMap::new();
+        for entry in std::fs::read_dir(&root).map_err(at)? {
+            let file = entry.map_err(at)?.path().join("volume.json");
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            match serde_json::from_slice::<Volume>(&bytes) {
+                Ok(volume) => drop(all.insert(volume.name.clone(), volume)),
+                Err(error) => tracing::error!(path = %file.display(), %error, "volume record"),
+            }
+        }
+        Ok(Self { root, all: Mutex::new(all), events })
     }
+
+    pub fn get(&self, name: &str) -> Result<Volume, VolumeError> {
+        self.lock().get(name).cloned().ok_or_else(|| VolumeError::NotFound(name.to_owned()))
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> Vec<Volume> {
+        let mut all: Vec<_> = self.lock().values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Makes a volume, or answers the one of that name.
+    pub fn create(&self, wanted: NewVolume) -> Result<Volume, VolumeError> {
+        let anonymous = wanted.name.as_deref().unwrap_or_default().is_empty();
+        let name = wanted.name.filter(|name| !name.is_empty()).unwrap_or_else(|| Id::random().to_string());
+        check_name(&name)?;
+        check_driver(&name, wanted.driver.as_deref(), &wanted.options)?;
+        let mut all = self.lock();
+        if let Some(volume) = all.get(&name) {
+            return Ok(volume.clone());
+        }
+        let mut labels = wanted.labels;
+        if anonymous {
+            labels.insert(ANONYMOUS.into(), String::new());
+        }
+        let directory = self.root.join(&name);
+        let volume = Volume {
+            created_at: now(),
+            driver: "local".into(),
+            labels: (!labels.is_empty()).then_some(labels),
+            mountpoint: directory.join("_data"),
+            name: name.clone(),
+            options: (!wanted.options.is_empty()).then_some(wanted.options),
+            scope: "local".into(),
+        };
+        write(&directory, &volume).map_err(|source| VolumeError::Create { name: name.clone(), source })?;
+        all.insert(name.clone(), volume.clone());
+        drop(all);
+        self.publish("create", &volume);
+        Ok(volume)
+    }
+
+    /// Removes a volume and its files. Whether someone uses it is the caller's to know.
+    pub fn remove(&self, name: &str) -> Result<(), VolumeError> {
+        let volume = self.get(name)?;
+        let _ = nix::mount::umount2(&volume.mountpoint, nix::mount::MntFlags::MNT_DETACH);
+        match std::fs::remove_dir_all(self.root.join(name)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(VolumeError::Remove { name: name.to_owned(), source });
+            }
+            _ => {}
+        }
+        self.lock().remove(name);
+        self.publish("destroy", &volume);
+        Ok(())
+    }
+
+    /// Readies a volume for use: one with `--opt device=…` is mounted, unless it is already.
+    pub fn mount(&self, name: &str) -> Result<PathBuf, VolumeError> {
+        let volume = self.get(name)?;
+        let options = volume.options.clone().unwrap_or_default();
+        if let Some(device) = options.get("device").filter(|_| !is_mounted(&volume.mountpoint)) {
+            mount_device(&volume.mountpoint, device, &options)?;
+        }
+        Ok(volume.mountpoint)
+    }
+
+    pub fn note_use(&self, action: &str, name: &str, container: &Id, destination: &str) {
+        let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+        attributes.insert("container".into(), container.to_string());
+        if action == "mount" {
+            attributes.insert("destination".into(), destination.to_owned());
+            attributes.insert("propagation".into(), String::new());
+            attributes.insert("read/write".into(), "true".into());
+        }
+        self.events.publish("volume", action, name, attributes);
+    }
+
+    fn publish(&self, action: &str, volume: &Volume) {
+        let attributes = BTreeMap::from([("driver".to_owned(), volume.driver.clone())]);
+        self.events.publish("volume", action, &volume.name, attributes);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Volume>> {
+        self.all.lock().expect("no holder of the volumes panics")
+    }
+}
+
+fn write(directory: &Path, volume: &Volume) -> io::Result<()> {
+    std::fs::create_dir_all(directory.join("_data"))?;
+    let fresh = directory.join("volume.tmp");
+    std::fs::write(&fresh, serde_json::to_vec(volume)?)?;
+    std::fs::rename(fresh, directory.join("volume.json"))
+}
+
+fn check_name(name: &str) -> Result<(), VolumeError> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    if first && rest && name.len() > 1 { Ok(()) } else { Err(VolumeError::Name(name.to_owned())) }
+}
+
+fn check_driver(
+    name: &str,
+    driver: Option<&str>,
+    options: &BTreeMap<String, String>,
+) -> Result<(), VolumeError> {
+    match driver.unwrap_or_default() {
+        "" | "local" => {}
+        driver => return Err(VolumeError::Driver { name: name.to_owned(), driver: driver.to_owned() }),
+    }
+    match options.keys().find(|key| !matches!(key.as_str(), "type" | "device" | "o" | "size")) {
+        Some(option) => Err(VolumeError::Option { name: name.to_owned(), option: option.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// A directory on another file system than its parent.
+fn is_mounted(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    match (device(path), path.parent().map(device)) {
+        (Ok((own, _)), Some(Ok((parent, _)))) => own != parent,
+        _ => false,
+    }
+}
+
+fn mount_device(target: &Path, device: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
+    use nix::mount::MsFlags;
+    let kind = options.get("type").map(String::as_str).unwrap_or_default();
+    let data = options.get("o").cloned().unwrap_or_default();
+    let words: Vec<&str> = data.split(',').filter(|word| !word.is_empty()).collect();
+    let bind = kind == "none" && words.iter().any(|word| matches!(*word, "bind" | "rbind"));
+    let mut flags = if bind { MsFlags::MS_BIND | MsFlags::MS_REC } else { MsFlags::empty() };
+    let mut rest = Vec::new();
+    for word in words {
+        match word {
+            "ro" => flags |= MsFlags::MS_RDONLY,
+            "nosuid" => flags |= MsFlags::MS_NOSUID,
+            "nodev" => flags |= MsFlags::MS_NODEV,
+            "noexec" => flags |= MsFlags::MS_NOEXEC,
+            "bind" | "rbind" | "rw" | "defaults" => {}
+            other => rest.push(other),
+        }
+    }
+    let rest = rest.join(",");
+    nix::mount::mount(Some(device), target, Some(kind), flags, Some(rest.as_str())).map_err(|errno| {
+        VolumeError::Mount {
+            device: device.to_owned(),
+            target: target.to_owned(),
+            data: rest.clone(),
+            source: errno.into(),
+        }
+    })
 }

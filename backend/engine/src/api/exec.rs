@@ -1,0 +1,135 @@
+//! `/containers/{name}/exec` and `/exec/…`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use drydock_shim::config::Size;
+use drydock_shim::protocol::{self, Streams};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::containers::size;
+use crate::api::query::Parameters;
+use crate::container::exec::{Exec, ExecConfig};
+use crate::container::shim;
+use crate::engine::Engine;
+use crate::error::{ApiError, ApiResult};
+use crate::stream::detach::DetachKeys;
+use crate::stream::hijack::{self, Client, Kind};
+use crate::stream::pump::{self, End, Plan, ShimReader};
+
+pub fn routes() -> Router<Arc<Engine>> {
+    Router::new()
+        .route("/containers/{name}/exec", post(create))
+        .route("/exec/{id}/start", post(start))
+        .route("/exec/{id}/json", get(inspect))
+        .route("/exec/{id}/resize", post(resize))
+}
+
+async fn create(State(engine): State<Arc<Engine>>, Path(name): Path<String>, body: Bytes) -> ApiResult {
+    let config: ExecConfig = super::json_body(&body)?;
+    let container = engine.containers.find(&name)?;
+    let exec = engine.execs.create(&engine, container, config)?;
+    Ok((StatusCode::CREATED, Json(json!({ "Id": exec.id.as_str() }))).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct StartConfig {
+    detach: bool,
+    console_size: Option<Vec<u16>>,
+}
+
+async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, request: Request) -> ApiResult {
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
+        .await
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    let mut request = Request::from_parts(parts, axum::body::Body::empty());
+    if let Some(upgrade) = upgrade {
+        request.extensions_mut().insert(upgrade);
+    }
+    let wanted: StartConfig = super::json_body(&body)?;
+    let exec = engine.execs.find(&id)?;
+    let keys = DetachKeys::parse(&exec.config.detach_keys).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let size = wanted.console_size.as_deref().or(Some(&exec.config.console_size)).and_then(console_size);
+    let config = &exec.config;
+    let streams = if wanted.detach {
+        Streams::default()
+    } else {
+        Streams { stdin: config.attach_stdin, stdout: config.attach_stdout, stderr: config.attach_stderr }
+    };
+    let (stream, first) = exec.start(&engine, size, streams).await?;
+    if wanted.detach {
+        tokio::spawn(async move {
+            let exit = ShimReader::new(stream, first).to_the_end().await;
+            exec.ended(&engine, exit.as_ref());
+        });
+        return Ok(StatusCode::OK.into_response());
+    }
+    let tty = exec.config.tty;
+    let (response, client) = hijack::hijack(&mut request, if tty { Kind::Raw } else { Kind::Multiplexed });
+    let plan = Plan {
+        raw: tty,
+        stdin: streams.stdin && client.can_send(),
+        close_stdin: true,
+        detach: (tty && streams.stdin).then_some(keys),
+    };
+    tokio::spawn(serve(engine, exec, client, (stream, first), plan));
+    Ok(response)
+}
+
+fn console_size(size: &[u16]) -> Option<Size> {
+    match size {
+        [rows, cols] if *rows > 0 && *cols > 0 => Some(Size { rows: *rows, cols: *cols }),
+        _ => None,
+    }
+}
+
+async fn serve(
+    engine: Arc<Engine>,
+    exec: Arc<Exec>,
+    client: Client,
+    (stream, first): (tokio::net::UnixStream, Vec<u8>),
+    plan: Plan,
+) {
+    let reader = match client.open().await {
+        Ok(client) => {
+            let note = |end: &End| {
+                if let End::Process(exit) = end {
+                    exec.ended(&engine, exit.as_ref());
+                }
+            };
+            pump::run(client, stream, first, plan, note).await.1
+        }
+        Err(_) => Some(ShimReader::new(stream, first)),
+    };
+    // The client has left; the process goes on.
+    if let Some(reader) = reader {
+        let exit = reader.to_the_end().await;
+        exec.ended(&engine, exit.as_ref());
+    }
+}
+
+async fn inspect(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    Ok(Json(engine.execs.find(&id)?.inspect()))
+}
+
+async fn resize(
+    State(engine): State<Arc<Engine>>,
+    Path(id): Path<String>,
+    Query(query): Query<Parameters>,
+) -> ApiResult<StatusCode> {
+    let exec = engine.execs.find(&id)?;
+    let request = protocol::Request::Resize { exec_id: Some(exec.id.to_string()), size: size(&query)? };
+    shim::command(&exec.container.run_dir, &request)
+        .await
+        .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?;
+    Ok(StatusCode::OK)
+}

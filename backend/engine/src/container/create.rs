@@ -1,0 +1,334 @@
+//! `docker create`: a record, a writable layer, volumes. Nothing runs yet.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bollard_stubs::models::{EndpointSettings, HostConfig};
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::container::mounts::{self, Kind, MountPoint, MountsError};
+use crate::container::names::{self, NameError};
+use crate::container::record::{State, now};
+use crate::container::spec;
+use crate::container::{Container, FindError, Record, live};
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::id::Id;
+use crate::image::{Image, LookupError, RootfsError};
+use crate::volume::{self, NewVolume, VolumeError};
+use crate::wire::ContainerConfig;
+
+/// The body of `POST /containers/create`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Wanted {
+    #[serde(flatten)]
+    pub config: ContainerConfig,
+    #[serde(rename = "HostConfig", default)]
+    pub host_config: Option<HostConfig>,
+    #[serde(rename = "NetworkingConfig", default)]
+    pub networking: Option<Networking>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Networking {
+    #[serde(rename = "EndpointsConfig", default, deserialize_with = "crate::wire::null_is_empty")]
+    pub endpoints: BTreeMap<String, Option<EndpointSettings>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Image(#[from] LookupError),
+    #[error("no command specified")]
+    NoCommand,
+    #[error("{0}")]
+    Invalid(String),
+    #[error(transparent)]
+    Mounts(#[from] MountsError),
+    #[error(transparent)]
+    VolumesFrom(#[from] FindError),
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error("create the container's folder")]
+    Folder(#[source] std::io::Error),
+    #[error("create the container's root file system")]
+    Rootfs(#[source] RootfsError),
+    #[error(transparent)]
+    Seed(#[from] volume::SeedError),
+    #[error(transparent)]
+    Save(#[from] live::SaveError),
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        let status = match error {
+            CreateError::Image(error) => return error.into(),
+            CreateError::VolumesFrom(error) => return error.into(),
+            CreateError::Volume(error) => return error.into(),
+            CreateError::Name(NameError::Taken(_)) => StatusCode::CONFLICT,
+            CreateError::Name(NameError::Invalid(_))
+            | CreateError::NoCommand
+            | CreateError::Invalid(_)
+            | CreateError::Mounts(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+/// Makes a container. What was made is undone when a step fails.
+pub async fn create(
+    engine: &Arc<Engine>,
+    name: Option<&str>,
+    wanted: Wanted,
+) -> Result<(Arc<Container>, Vec<String>), CreateError> {
+    let image = engine.images.lookup(&wanted.config.image)?;
+    let mut host_config = wanted.host_config.unwrap_or_default();
+    let warnings = check(engine, &mut host_config)?;
+    let mut config = wanted.config;
+    merge_image(&mut config, &image);
+    if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
+        return Err(CreateError::NoCommand);
+    }
+    let inherited = inherited_mounts(engine, &host_config)?;
+    let mounts = mounts::resolve(&config, &host_config, inherited)?;
+    let networks = networks(&mut host_config, wanted.networking.unwrap_or_default());
+    let id = Id::random();
+    let name = match name.filter(|name| !name.is_empty()) {
+        Some(name) => names::reserve(&engine.containers, name, &id)?,
+        None => names::invent(&engine.containers, &id),
+    };
+    if config.hostname.is_empty() && host_config.network_mode.as_deref() == Some("host") {
+        config.hostname = engine.host.name.clone();
+    } else if config.hostname.is_empty() {
+        config.hostname = id.short().to_owned();
+    }
+    let record = Record {
+        id: id.clone(),
+        name: name.clone(),
+        created: now(),
+        image_id: image.id.clone(),
+        platform: image.os.clone(),
+        config,
+        host_config,
+        mounts,
+        networks,
+        ports: Default::default(),
+        sandbox: None,
+        state: State::default(),
+        restart_count: 0,
+        stopped_by_user: false,
+    };
+    let container = Container::new(record, &engine.config.data_root, &engine.config.exec_root);
+    match make(engine, &container, &image).await {
+        Ok(()) => {
+            let container = Arc::new(container);
+            engine.containers.insert(container.clone());
+            super::publish(engine, &container, "create", []);
+            Ok((container, warnings))
+        }
+        Err(error) => {
+            engine.containers.release(&name, &id);
+            let _ = engine.images.remove_rootfs(id.as_str());
+            let _ = std::fs::remove_dir_all(&container.dir);
+            Err(error)
+        }
+    }
+}
+
+async fn make(engine: &Engine, container: &Container, image: &Image) -> Result<(), CreateError> {
+    std::fs::create_dir_all(&container.dir).map_err(CreateError::Folder)?;
+    engine.images.create_rootfs(container.id.as_str(), image).map_err(CreateError::Rootfs)?;
+    let mut points = container.record().mounts.clone();
+    for point in points.iter_mut().filter(|point| point.kind == Kind::Volume) {
+        make_volume(engine, point)?;
+    }
+    if points.iter().any(|point| point.kind == Kind::Volume && !point.no_copy) {
+        let rootfs = engine.images.mount_rootfs(container.id.as_str()).map_err(CreateError::Rootfs)?;
+        let seeded = seed_volumes(engine, &rootfs, &points);
+        engine.images.unmount_rootfs(container.id.as_str()).map_err(CreateError::Rootfs)?;
+        seeded?;
+    }
+    container.update(|record| record.mounts = points)?;
+    Ok(())
+}
+
+fn make_volume(engine: &Engine, point: &mut MountPoint) -> Result<(), CreateError> {
+    let volume = engine.volumes.create(NewVolume {
+        name: Some(point.name.clone()),
+        driver: Some(point.driver.clone()),
+        options: point.driver_options.clone(),
+        labels: point.labels.clone(),
+    })?;
+    point.name = volume.name;
+    point.driver = volume.driver;
+    point.source = volume.mountpoint.to_string_lossy().into_owned();
+    Ok(())
+}
+
+/// What the image has where a fresh volume goes is copied into it.
+fn seed_volumes(engine: &Engine, rootfs: &Path, points: &[MountPoint]) -> Result<(), CreateError> {
+    for point in points.iter().filter(|point| point.kind == Kind::Volume && !point.no_copy) {
+        let target = engine.volumes.mount(&point.name)?;
+        if let Some(source) = super::rootfs::directory_inside(rootfs, &point.destination) {
+            volume::seed(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn inherited_mounts(engine: &Engine, host: &HostConfig) -> Result<Vec<MountPoint>, CreateError> {
+    let mut points = Vec::new();
+    for from in host.volumes_from.iter().flatten() {
+        let (name, mode) = from.split_once(':').unwrap_or((from, ""));
+        let other = engine.containers.find(name)?;
+        for point in other.record().mounts.iter().filter(|point| point.kind != Kind::Tmpfs) {
+            let writable = point.writable && mode != "ro";
+            points.push(MountPoint { writable, no_copy: true, ..point.clone() });
+        }
+    }
+    Ok(points)
+}
+
+/// The user's word wins; what it leaves open is the image's.
+fn merge_image(config: &mut ContainerConfig, image: &Image) {
+    let from = &image.config;
+    for (port, set) in &from.exposed_ports {
+        config.exposed_ports.entry(port.clone()).or_insert_with(|| set.clone());
+    }
+    let named = |env: &[String], variable: &str| {
+        let name = variable.split('=').next();
+        env.iter().any(|other| other.split('=').next() == name)
+    };
+    let own = std::mem::take(&mut config.env);
+    config.env = from.env.iter().filter(|variable| !named(&own, variable)).cloned().collect();
+    config.env.extend(own);
+    for (label, value) in &from.labels {
+        config.labels.entry(label.clone()).or_insert_with(|| value.clone());
+    }
+    if config.entrypoint.as_ref().is_none_or(|words| words.is_empty()) {
+        if config.cmd.as_ref().is_none_or(|words| words.is_empty()) {
+            config.cmd = from.cmd.clone();
+        }
+        if config.entrypoint.is_none() {
+            config.entrypoint = from.entrypoint.clone();
+        }
+    } else if config.entrypoint.as_ref().is_some_and(|words| words.len() == 1 && words[0].is_empty()) {
+        // `--entrypoint ""` clears the image's.
+        config.entrypoint = None;
+    }
+    if config.user.is_empty() {
+        config.user.clone_from(&from.user);
+    }
+    if config.working_dir.is_empty() {
+        config.working_dir.clone_from(&from.working_dir);
+    }
+    let volumes = from.volumes.iter().flatten();
+    for (path, set) in volumes {
+        config.volumes.get_or_insert_default().entry(path.clone()).or_insert_with(|| set.clone());
+    }
+    config.stop_signal = config.stop_signal.take().or_else(|| from.stop_signal.clone());
+    config.healthcheck = super::health::merge(config.healthcheck.take(), from.healthcheck.as_ref());
+}
+
+/// The endpoints a container will have. Modes without endpoints of their own have none.
+fn networks(host: &mut HostConfig, wanted: Networking) -> BTreeMap<String, EndpointSettings> {
+    let mode = match host.network_mode.as_deref() {
+        None | Some("" | "default") => "bridge".to_owned(),
+        Some(mode) => mode.to_owned(),
+    };
+    host.network_mode = Some(mode.clone());
+    if mode.starts_with("container:") {
+        return BTreeMap::new();
+    }
+    let mut networks: BTreeMap<String, EndpointSettings> =
+        wanted.endpoints.into_iter().map(|(name, settings)| (name, settings.unwrap_or_default())).collect();
+    // Clients say "default" for what the engine calls bridge.
+    if let Some(settings) = networks.remove("default") {
+        networks.entry("bridge".into()).or_insert(settings);
+    }
+    networks.entry(mode).or_default();
+    networks
+}
+
+/// Refuses what cannot be, fills in what the engine decides, and says what it leaves out.
+fn check(engine: &Engine, host: &mut HostConfig) -> Result<Vec<String>, CreateError> {
+    let invalid = |why: &str| Err(CreateError::Invalid(why.to_owned()));
+    const LEAST_MEMORY: i64 = 6 << 20;
+    let memory = host.memory.unwrap_or(0);
+    if memory != 0 && memory < LEAST_MEMORY {
+        return invalid("Minimum memory limit allowed is 6MB");
+    }
+    let swap = host.memory_swap.unwrap_or(0);
+    if memory > 0 && swap > 0 && swap < memory {
+        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if memory == 0 && swap > 0 {
+        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    let cpus = engine.host.cpus;
+    let nano = host.nano_cpus.unwrap_or(0);
+    if nano < 0 || nano > cpus as i64 * 1_000_000_000 {
+        return Err(CreateError::Invalid(format!(
+            "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+        )));
+    }
+    if nano > 0 && (host.cpu_quota.unwrap_or(0) > 0 || host.cpu_period.unwrap_or(0) > 0) {
+        return invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    }
+    if host.device_requests.as_ref().is_some_and(|requests| !requests.is_empty()) {
+        return invalid("could not select device driver \"\" with capabilities: [[gpu]]");
+    }
+    let restarts = host.restart_policy.as_ref().and_then(|policy| policy.name);
+    let always = restarts.is_some_and(|name| !matches!(name.to_string().as_str(), "" | "no"));
+    if always && host.auto_remove.unwrap_or(false) {
+        return invalid("can't create 'AutoRemove' container with restart policy");
+    }
+    let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let privileged = host.privileged.unwrap_or(false);
+    spec::capabilities::effective(&words(&host.cap_add), &words(&host.cap_drop), privileged, &engine.host)
+        .map_err(|error| CreateError::Invalid(error.to_string()))?;
+    spec::security(host).map_err(|error| CreateError::Invalid(crate::error::chain(&error)))?;
+    if let Some(driver) = host.log_config.as_ref().and_then(|config| config.typ.as_deref())
+        && !matches!(driver, "" | "json-file" | "local" | "none")
+    {
+        return Err(CreateError::Invalid(format!(
+            "logger: no log driver named '{driver}' is registered"
+        )));
+    }
+    if host.shm_size.unwrap_or(0) < 0 {
+        return invalid("SHM size can not be less than 0");
+    }
+    fill_in(engine, host);
+    Ok(Vec::new())
+}
+
+fn fill_in(engine: &Engine, host: &mut HostConfig) {
+    if host.shm_size.unwrap_or(0) == 0 {
+        host.shm_size = Some(engine.config.default_shm_size);
+    }
+    if host.memory.unwrap_or(0) > 0 && host.memory_swap.unwrap_or(0) == 0 {
+        host.memory_swap = host.memory.map(|memory| memory * 2);
+    }
+    if host.ipc_mode.as_deref().unwrap_or_default().is_empty() {
+        host.ipc_mode = Some("private".into());
+    }
+    if host.runtime.as_deref().unwrap_or_default().is_empty() {
+        host.runtime = Some("runc".into());
+    }
+    if matches!(host.cgroupns_mode, None | Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::EMPTY)) {
+        host.cgroupns_mode = Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::PRIVATE);
+    }
+    let log = host.log_config.get_or_insert_default();
+    if log.typ.as_deref().unwrap_or_default().is_empty() {
+        log.typ = Some(engine.config.log_driver.clone());
+        let options = log.config.get_or_insert_default();
+        for (key, value) in &engine.config.log_opts {
+            options.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The files of `/etc` that the engine writes for a container: hosts, hostname, resolv.conf.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::container::Record;
+use crate::network::Joined;
+
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+
+/// Writes them into `dir`; answers destinations and where they lie.
+pub fn write(dir: &Path, record: &Record, joined: &Joined) -> io::Result<Vec<(&'static str, PathBuf)>> {
+    let hosts = hosts(record, joined);
+    let hostname = format!("{}\n", record.hostname());
+    let files = [
+        ("/etc/resolv.conf", "resolv.conf", joined.resolv_conf.as_str()),
+        ("/etc/hostname", "hostname", hostname.as_str()),
+        ("/etc/hosts", "hosts", hosts.as_str()),
+    ];
+    let mut written = Vec::with_capacity(files.len());
+    for (destination, name, text) in files {
+        let path = dir.join(name);
+        // Written in place: a running container that shares it sees the change.
+        std::fs::write(&path, text)?;
+        written.push((destination, path));
+    }
+    Ok(written)
+}
+
+fn hosts(record: &Record, joined: &Joined) -> String {
+    let mut text = LOCALHOST.to_owned();
+    for entry in record.host_config.extra_hosts.iter().flatten() {
+        // `name:address`; an IPv6 address has colons of its own.
+        if let Some((name, address)) = entry.split_once([':', '=']) {
+            let address = if address == "host-gateway" { gateway(joined) } else { address.to_owned() };
+            text.push_str(&format!("{address}\t{name}\n"));
+        }
+    }
+    for (address, names) in &joined.hosts {
+        text.push_str(&format!("{address}\t{}\n", names.join(" ")));
+    }
+    text
+}
+
+fn gateway(joined: &Joined) -> String {
+    let gateways = joined.endpoints.values().filter_map(|endpoint| endpoint.gateway.clone());
+    gateways.into_iter().find(|gateway| !gateway.is_empty()).unwrap_or_else(|| "127.0.0.1".into())
+}
+
+/// A container that shares the host's network, or has none, is known to itself by name.
+pub fn without_sandbox(host_network: bool) -> Joined {
+    let resolv_conf = if host_network { read("/etc/resolv.conf") } else { String::new() };
+    Joined { resolv_conf, ..Joined::default() }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

@@ -1,0 +1,135 @@
+//! `docker rm`: the record, the writable layer, the log, and volumes nobody named.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::container::record::Status;
+use crate::container::stop::{self, StopError};
+use crate::container::{Container, mounts::Kind};
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::image::RootfsError;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub force: bool,
+    pub volumes: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    #[error("No such container: {0}")]
+    Gone(String),
+    #[error("removal of container {0} is already in progress")]
+    InProgress(String),
+    #[error("cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove")]
+    Running { name: String, state: &'static str },
+    #[error("cannot remove container \"{name}\": could not kill container")]
+    Kill { name: String, source: StopError },
+    #[error("container {id}: driver \"overlay2\" failed to remove root filesystem")]
+    Rootfs { id: String, source: RootfsError },
+    #[error("unable to remove filesystem for {id}")]
+    Folder { id: String, source: std::io::Error },
+}
+
+impl From<RemoveError> for ApiError {
+    fn from(error: RemoveError) -> Self {
+        let status = match error {
+            RemoveError::Gone(_) => StatusCode::NOT_FOUND,
+            RemoveError::InProgress(_) | RemoveError::Running { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+pub async fn remove(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    options: Options,
+) -> Result<(), RemoveError> {
+    let Ok(_one_verb) = container.verbs.try_lock() else {
+        if container.status() == Status::Removing {
+            return Err(RemoveError::InProgress(container.id.to_string()));
+        }
+        let _waited = container.verbs.lock().await;
+        drop(_waited);
+        return Box::pin(remove(engine, container, options)).await;
+    };
+    if container.phase().borrow().removed {
+        return Err(RemoveError::Gone(container.id.to_string()));
+    }
+    end(engine, container, options.force).await?;
+    // The last run is taken down by its monitor.
+    let _run = container.run.lock().await;
+    container.note(|record| record.state.status = Status::Removing);
+    if let Err(error) = erase(engine, container) {
+        container.note(|record| {
+            record.state.status = Status::Dead;
+            record.state.error = crate::error::chain(&error);
+        });
+        return Err(error);
+    }
+    engine.containers.remove(&container.id);
+    engine.execs.forget(&container.id);
+    container.advance(|phase| {
+        phase.running = false;
+        phase.removed = true;
+    });
+    super::publish(engine, container, "destroy", []);
+    if options.volumes {
+        remove_anonymous_volumes(engine, container);
+    }
+    Ok(())
+}
+
+async fn end(engine: &Arc<Engine>, container: &Arc<Container>, force: bool) -> Result<(), RemoveError> {
+    let status = container.status();
+    if !status.counts_as_running() {
+        return Ok(());
+    }
+    let name = format!("/{}", container.record().name);
+    if !force {
+        return Err(RemoveError::Running { name, state: status.as_str() });
+    }
+    if status == Status::Restarting {
+        container.note(|record| record.state.status = Status::Exited);
+        container.interrupt.notify_waiters();
+        return Ok(());
+    }
+    match stop::kill(engine, container, None).await {
+        Ok(()) | Err(StopError::NotRunning { .. }) => Ok(()),
+        Err(source) => Err(RemoveError::Kill { name, source }),
+    }
+}
+
+fn erase(engine: &Engine, container: &Container) -> Result<(), RemoveError> {
+    let id = || container.id.to_string();
+    match engine.images.remove_rootfs(container.id.as_str()) {
+        Ok(()) | Err(RootfsError::Missing(_)) => {}
+        Err(source) => return Err(RemoveError::Rootfs { id: id(), source }),
+    }
+    // The record goes first: without it the rest is debris, with it half a container would come back.
+    let _ = std::fs::remove_file(container.dir.join("container.json"));
+    for folder in [&container.run_dir, &container.dir] {
+        match std::fs::remove_dir_all(folder) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RemoveError::Folder { id: id(), source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn remove_anonymous_volumes(engine: &Engine, container: &Container) {
+    let points = container.record().mounts.clone();
+    for point in points.iter().filter(|point| point.kind == Kind::Volume && point.anonymous) {
+        if engine.volume_users(&point.name).is_empty()
+            && let Err(error) = engine.volumes.remove(&point.name)
+        {
+            tracing::warn!(volume.name = %point.name, "{}", crate::error::chain(&error));
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! `docker start`: network, root file system, bundle, shim, streams, first process. Undone in reverse when a step
+//! fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bollard_stubs::models::EndpointSettings;
+use drydock_shim::config::{CONFIG_FILE, EXIT_FILE, Failure, FailureKind, Log, SOCKET_FILE, ShimConfig, Size};
+use drydock_shim::protocol::{Reply, Request};
+use http::StatusCode;
+
+use crate::container::live::{SaveError, write_by_rename};
+use crate::container::mounts::Kind;
+use crate::container::record::{Sandbox, State, Status, now};
+use crate::container::shim::{self, Connection, ShimError};
+use crate::container::spec::mounts::Shm;
+use crate::container::spec::namespaces::{Choice, Namespaces, container_of};
+use crate::container::spec::{self, SpecError, user};
+use crate::container::{Container, FindError, Record, files, monitor, rootfs};
+use crate::engine::Engine;
+use crate::error::ApiError;
+use crate::image::RootfsError;
+use crate::network::{Join, JoinError, Joined};
+use crate::volume::VolumeError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// 304: it runs already.
+    #[error("container is already running")]
+    AlreadyRunning,
+    #[error("cannot start a paused container, try unpause instead")]
+    Paused,
+    #[error("container is marked for removal and cannot be started")]
+    Removing,
+    #[error("No such container: {0}")]
+    Gone(String),
+    #[error("mount the root file system")]
+    Rootfs(#[source] RootfsError),
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error("error while creating mount source path '{path}': {source}")]
+    MountSource { path: String, source: std::io::Error },
+    #[error("subpath {0} does not exist in the volume")]
+    Subpath(String),
+    #[error(transparent)]
+    Network(#[from] JoinError),
+    #[error(transparent)]
+    NamespaceOf(#[from] FindError),
+    #[error("cannot join {what} of a non running container: {id}")]
+    NotRunning { what: &'static str, id: String },
+    #[error(transparent)]
+    User(#[from] user::UserError),
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    #[error("create the working directory {path}")]
+    WorkingDir { path: String, source: std::io::Error },
+    #[error("write the container's files in {path}")]
+    Files { path: PathBuf, source: std::io::Error },
+    #[error("encode the specification")]
+    Encode(#[source] serde_json::Error),
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    #[error("failed to create task for container: failed to create shim task: {0}: unknown")]
+    Runtime(String, FailureKind),
+    #[error("failed to create task for container")]
+    Shim(#[source] ShimError),
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        let status = match error {
+            StartError::AlreadyRunning => StatusCode::NOT_MODIFIED,
+            StartError::Paused | StartError::Removing | StartError::NotRunning { .. } => StatusCode::CONFLICT,
+            StartError::Gone(_) => StatusCode::NOT_FOUND,
+            StartError::Network(error) => return error.into(),
+            StartError::NamespaceOf(error) => return error.into(),
+            StartError::Runtime(_, FailureKind::NotFound | FailureKind::Permission)
+            | StartError::User(_)
+            | StartError::Spec(_) => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+impl StartError {
+    /// What `docker inspect` shows as the exit code of a start that failed.
+    const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Runtime(_, FailureKind::NotFound) => 127,
+            Self::Runtime(_, FailureKind::Permission) => 126,
+            _ => 128,
+        }
+    }
+}
+
+/// Starts a container for the user: a wish to stop it, and its restarts so far, are forgotten.
+pub async fn start(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), StartError> {
+    let _one_verb = container.verbs.lock().await;
+    let restarting = container.status() == Status::Restarting;
+    if restarting {
+        container.interrupt.notify_waiters();
+    }
+    container.note(|record| {
+        record.stopped_by_user = false;
+        record.restart_count = 0;
+    });
+    let started = start_locked(engine, container).await;
+    if started.is_err() && container.record().auto_remove() && !container.status().is_live() {
+        super::monitor::remove_in_background(engine, container);
+    }
+    started
+}
+
+/// Starts a container whose `verbs` the caller holds.
+pub async fn start_locked(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), StartError> {
+    if container.phase().borrow().removed {
+        return Err(StartError::Gone(container.id.to_string()));
+    }
+    match container.status() {
+        Status::Running => return Err(StartError::AlreadyRunning),
+        Status::Paused => return Err(StartError::Paused),
+        Status::Removing | Status::Dead => return Err(StartError::Removing),
+        Status::Created | Status::Exited | Status::Restarting => {}
+    }
+    // Whatever the last run left is taken down before this one begins.
+    let run = container.run.clone().lock_owned().await;
+    match bring_up(engine, container).await {
+        Ok((control, pid)) => {
+            running(engine, container, pid);
+            monitor::watch(engine, container, control, run);
+            Ok(())
+        }
+        Err(error) => {
+            failed(engine, container, &error).await;
+            Err(error)
+        }
+    }
+}
+
+fn running(engine: &Engine, container: &Container, pid: i32) {
+    container.note(|record| {
+        let health = super::health::first_state(record);
+        let finished_at = record.state.finished_at.clone();
+        record.state =
+            State { status: Status::Running, pid, started_at: now(), finished_at, health, ..State::default() };
+    });
+    container.advance(|phase| {
+        phase.running = true;
+        phase.error = None;
+    });
+    super::publish(engine, container, "start", []);
+}
+
+async fn failed(engine: &Engine, container: &Container, error: &StartError) {
+    let code = error.exit_code();
+    let text = crate::error::chain(error);
+    super::monitor::release(engine, container).await;
+    drop(container.take_waiting());
+    container.note(|record| {
+        record.state.error.clone_from(&text);
+        record.state.exit_code = code;
+        record.state.status = match record.state.status {
+            Status::Restarting => Status::Exited,
+            other => other,
+        };
+    });
+    container.advance(|phase| {
+        phase.running = false;
+        phase.exits += 1;
+        phase.exit_code = code;
+    });
+}
+
+/// Everything up to the first process; answers the connection that waits for its end.
+async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(Connection, i32), StartError> {
+    let record = container.record().clone();
+    let root = engine.images.mount_rootfs(container.id.as_str()).map_err(StartError::Rootfs)?;
+    let record = ready_mounts(engine, container, record)?;
+    let (joined, network) = join(engine, container, &record).await?;
+    let record = container.record().clone().with_mounts(record.mounts);
+    let files = match &network {
+        Choice::Join(_) if record.sandbox.is_none() => shared_files(engine, &record)?,
+        _ => files::write(&container.dir, &record, &joined)
+            .map_err(|source| StartError::Files { path: container.dir.clone(), source })?,
+    };
+    prepare_root(&root, &record)?;
+    let extra = record.host_config.group_add.clone().unwrap_or_default();
+    let who = user::look_up(&root, &record.config.user, &extra)?;
+    let spec = spec::build(&spec::Input {
+        record: &record,
+        host: &engine.host,
+        rootfs: &root,
+        who,
+        namespaces: namespaces(engine, &record, network)?,
+        shm: shm(engine, container, &record)?,
+        files: &files,
+        cgroups_path: cgroups_path(engine, &record),
+        init: None,
+    })?;
+    write_bundle(engine, container, &record, &spec)?;
+    start_shim(engine, container, &record).await
+}
+
+/// Host directories that `-v` names are made; volumes are mounted where they have a device.
+fn ready_mounts(engine: &Engine, container: &Container, mut record: Record) -> Result<Record, StartError> {
+    for point in &mut record.mounts {
+        match point.kind {
+            Kind::Bind if point.create_source => make_source(&point.source)?,
+            Kind::Bind if !Path::new(&point.source).exists() => {
+                return Err(StartError::MountSource {
+                    path: point.source.clone(),
+                    source: std::io::ErrorKind::NotFound.into(),
+                });
+            }
+            Kind::Volume => {
+                let path = engine.volumes.mount(&point.name)?;
+                point.source = within_volume(&path, &point.subpath)?;
+                engine.volumes.note_use("mount", &point.name, &container.id, &point.destination);
+            }
+            _ => {}
+        }
+    }
+    Ok(record)
+}
+
+fn make_source(path: &str) -> Result<(), StartError> {
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    let source = |source| StartError::MountSource { path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(source)
+}
+
+fn within_volume(volume: &Path, subpath: &str) -> Result<String, StartError> {
+    use std::os::fd::AsRawFd;
+    if subpath.is_empty() {
+        return Ok(volume.to_string_lossy().into_owned());
+    }
+    let missing = || StartError::Subpath(subpath.to_owned());
+    let place = rootfs::open_inside(volume, subpath).map_err(|_| missing())?;
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(|_| missing())?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// The network namespace, and what `/etc` says about it.
+async fn join(
+    engine: &Engine,
+    container: &Container,
+    record: &Record,
+) -> Result<(Joined, Choice), StartError> {
+    let mode = record.network_mode();
+    if mode == "host" {
+        container.note(|record| {
+            record.networks.entry("host".into()).or_default();
+        });
+        return Ok((files::without_sandbox(true), Choice::Host));
+    }
+    if let Some(other) = container_of(Some(mode)) {
+        let pid = running_pid(engine, other, "network")?;
+        return Ok((Joined::default(), Choice::Join(format!("/proc/{pid}/ns/net").into())));
+    }
+    let joined = engine.networks.join(ask_network(record)).await?;
+    container.update(|record| {
+        record.networks.clone_from(&joined.endpoints);
+        record.ports.clone_from(&joined.ports);
+        record.sandbox = Some(Sandbox { path: joined.sandbox.clone(), id: joined.sandbox_id.clone() });
+    })?;
+    let path = joined.sandbox.clone();
+    Ok((joined, Choice::Join(path)))
+}
+
+/// What the record asks of the network service.
+pub fn ask_network(record: &Record) -> Join {
+    let host = &record.host_config;
+    let list = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    let mut ports = host.port_bindings.clone().unwrap_or_default();
+    for port in record.config.exposed_ports.keys() {
+        let bindings = ports.entry(with_protocol(port)).or_default();
+        if host.publish_all_ports.unwrap_or(false) && bindings.as_ref().is_none_or(Vec::is_empty) {
+            *bindings = Some(vec![Default::default()]);
+        }
+    }
+    Join {
+        container: record.id.clone(),
+        name: record.name.clone(),
+        hostname: record.hostname().to_owned(),
+        networks: record.networks.iter().map(|(name, asked)| (name.clone(), asked_only(asked))).collect(),
+        ports,
+        dns: list(&host.dns),
+        dns_options: list(&host.dns_options),
+        dns_search: list(&host.dns_search),
+        links: list(&host.links),
+        sysctls: Default::default(),
+    }
+}
+
+fn with_protocol(port: &str) -> String {
+    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
+}
+
+/// The wishes of an endpoint, without what an earlier run got.
+pub fn asked_only(endpoint: &EndpointSettings) -> EndpointSettings {
+    EndpointSettings {
+        ipam_config: endpoint.ipam_config.clone(),
+        links: endpoint.links.clone(),
+        aliases: endpoint.aliases.clone(),
+        driver_opts: endpoint.driver_opts.clone(),
+        gw_priority: endpoint.gw_priority,
+        // A fixed address can only have come from the user; a MAC only when it is not one of ours.
+        mac_address: endpoint.endpoint_id.as_deref().unwrap_or_default().is_empty()
+            .then(|| endpoint.mac_address.clone())
+            .flatten(),
+        ..EndpointSettings::default()
+    }
+}
+
+/// A container in another's network namespace has the other's names.
+fn shared_files(engine: &Engine, record: &Record) -> Result<Vec<(&'static str, PathBuf)>, StartError> {
+    let Some(other) = container_of(Some(record.network_mode())) else { return Ok(Vec::new()) };
+    let other = engine.containers.find(other)?;
+    Ok([("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")]
+        .map(|(destination, name)| (destination, other.dir.join(name)))
+        .into_iter()
+        .filter(|(_, path)| path.exists())
+        .collect())
+}
+
+fn prepare_root(root: &Path, record: &Record) -> Result<(), StartError> {
+    let path = &record.config.working_dir;
+    if path.is_empty() || path == "/" || record.mounts.iter().any(|point| path.starts_with(&point.destination)) {
+        return Ok(());
+    }
+    rootfs::make_directory(root, path)
+        .map_err(|errno| StartError::WorkingDir { path: path.clone(), source: errno.into() })
+}
+
+fn namespaces(engine: &Engine, record: &Record, network: Choice) -> Result<Namespaces, StartError> {
+    let host = &record.host_config;
+    let host_cgroup = host.cgroupns_mode.is_some_and(|mode| mode.to_string() == "host");
+    let uts_of_host = host.uts_mode.as_deref() == Some("host");
+    Ok(Namespaces {
+        network,
+        pid: choose(engine, &host.pid_mode, "pid")?,
+        ipc: choose(engine, &host.ipc_mode, "ipc")?,
+        uts: if uts_of_host { Choice::Host } else { Choice::Own },
+        cgroup: if host_cgroup { Choice::Host } else { Choice::Own },
+    })
+}
+
+/// `--pid` and `--ipc`: `host`, `container:NAME`, or its own.
+fn choose(engine: &Engine, mode: &Option<String>, kind: &'static str) -> Result<Choice, StartError> {
+    match (mode.as_deref(), container_of(mode.as_deref())) {
+        (Some("host"), _) => Ok(Choice::Host),
+        (_, Some(other)) => {
+            let pid = running_pid(engine, other, kind)?;
+            Ok(Choice::Join(format!("/proc/{pid}/ns/{kind}").into()))
+        }
+        _ => Ok(Choice::Own),
+    }
+}
+
+fn running_pid(engine: &Engine, name: &str, what: &'static str) -> Result<i32, StartError> {
+    let other = engine.containers.find(name)?;
+    let state = other.record().state.clone();
+    if !state.status.is_live() {
+        return Err(StartError::NotRunning { what, id: other.id.to_string() });
+    }
+    Ok(state.pid)
+}
+
+/// `--ipc`: private memory is the container's own, shareable lies where others can bind it.
+fn shm(engine: &Engine, container: &Container, record: &Record) -> Result<Shm, StartError> {
+    let size = record.host_config.shm_size.unwrap_or(engine.config.default_shm_size);
+    match record.host_config.ipc_mode.as_deref() {
+        Some("none") => Ok(Shm::None),
+        Some("host") => Ok(Shm::Bind("/dev/shm".into())),
+        Some("shareable") => Ok(Shm::Bind(mount_shm(&container.run_dir.join("shm"), size)?)),
+        mode => match container_of(mode) {
+            Some(other) => Ok(Shm::Bind(engine.containers.find(other)?.run_dir.join("shm"))),
+            None => Ok(Shm::Own { size }),
+        },
+    }
+}
+
+fn mount_shm(path: &Path, size: i64) -> Result<PathBuf, StartError> {
+    use nix::mount::MsFlags;
+    let at = |source| StartError::Files { path: path.to_owned(), source };
+    std::fs::create_dir_all(path).map_err(at)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let data = format!("mode=1777,size={size}");
+    nix::mount::mount(Some("shm"), path, Some("tmpfs"), flags, Some(data.as_str()))
+        .map_err(|errno| at(errno.into()))?;
+    Ok(path.to_owned())
+}
+
+/// `/docker/<id>` below the engine's own cgroup root, unless a parent is named.
+pub fn cgroups_path(engine: &Engine, record: &Record) -> String {
+    let own = record.host_config.cgroup_parent.as_deref().filter(|parent| !parent.is_empty());
+    let parent = own.or(engine.config.cgroup_parent.as_deref()).unwrap_or("/docker");
+    format!("{}/{}", parent.trim_end_matches('/'), record.id)
+}
+
+fn write_bundle(
+    engine: &Engine,
+    container: &Container,
+    record: &Record,
+    spec: &oci_spec::runtime::Spec,
+) -> Result<(), StartError> {
+    let dir = &container.run_dir;
+    let at = |source| StartError::Files { path: dir.clone(), source };
+    std::fs::create_dir_all(dir).map_err(at)?;
+    for stale in [EXIT_FILE, SOCKET_FILE] {
+        match std::fs::remove_file(dir.join(stale)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
+        }
+    }
+    let config = serde_json::to_vec(spec).map_err(StartError::Encode)?;
+    std::fs::write(dir.join("config.json"), config).map_err(at)?;
+    let shim = serde_json::to_vec(&shim_config(engine, container, record)).map_err(StartError::Encode)?;
+    Ok(write_by_rename(&dir.join(CONFIG_FILE), &shim)?)
+}
+
+fn shim_config(engine: &Engine, container: &Container, record: &Record) -> ShimConfig {
+    let size = record.host_config.console_size.as_deref().and_then(|size| match size {
+        [rows, cols] if *rows > 0 && *cols > 0 => {
+            Some(Size { rows: u16::try_from(*rows).ok()?, cols: u16::try_from(*cols).ok()? })
+        }
+        _ => None,
+    });
+    ShimConfig {
+        id: record.id.to_string(),
+        runtime_root: engine.config.exec_root.join("runtime"),
+        tty: record.config.tty,
+        size,
+        open_stdin: record.config.open_stdin,
+        stdin_once: record.config.stdin_once,
+        log: log(container, record),
+        hold: true,
+    }
+}
+
+fn log(container: &Container, record: &Record) -> Log {
+    let config = record.host_config.log_config.clone().unwrap_or_default();
+    if config.typ.as_deref() == Some("none") {
+        return Log::None;
+    }
+    let options = config.config.unwrap_or_default();
+    let number = |key: &str| options.get(key).and_then(|text| text.parse().ok());
+    Log::JsonFile {
+        path: container.log_path(),
+        max_size: options
+            .get("max-size")
+            .and_then(|text| crate::config::parse_size(text))
+            .filter(|size| *size > 0)
+            .map(|size| size as u64),
+        max_file: number("max-file").unwrap_or(1).max(1),
+        attrs: log_attributes(record, &options),
+    }
+}
+
+/// `--log-opt labels=a,b` and `env=C`: their values go with every line.
+fn log_attributes(
+    record: &Record,
+    options: &std::collections::HashMap<String, String>,
+) -> std::collections::BTreeMap<String, String> {
+    let names = |key: &str| options.get(key).into_iter().flat_map(|text| text.split(',')).map(str::trim);
+    let labels = names("labels")
+        .filter_map(|name| record.config.labels.get(name).map(|value| (name.to_owned(), value.clone())));
+    let env = names("env").filter_map(|name| {
+        let variable = record.config.env.iter().find_map(|text| text.strip_prefix(name)?.strip_prefix('='));
+        variable.map(|value| (name.to_owned(), value.to_owned()))
+    });
+    labels.chain(env).collect()
+}
+
+/// Starts the shim, hands it the clients that wait, and lets the program begin.
+async fn start_shim(
+    engine: &Engine,
+    container: &Container,
+    record: &Record,
+) -> Result<(Connection, i32), StartError> {
+    let explain = |error| explain(error, record);
+    shim::spawn(&engine.config.shim, &container.run_dir).await.map_err(explain)?;
+    for waiting in container.take_waiting() {
+        let stream = shim::attach(&container.run_dir, waiting.streams).await.map_err(explain)?;
+        // A client that went away meanwhile is no reason not to start.
+        let _ = waiting.ready.send(stream);
+    }
+    let mut control = Connection::open(&container.run_dir).await.map_err(explain)?;
+    match control.ask(&Request::Start).await.map_err(explain)? {
+        Reply::Started { pid } => Ok((control, pid)),
+        other => Err(StartError::Shim(ShimError::Unexpected(other))),
+    }
+}
+
+/// A failure of the runtime in the words docker's clients look for.
+fn explain(error: ShimError, record: &Record) -> StartError {
+    let ShimError::Failed(failure) = error else { return StartError::Shim(error) };
+    let kind = failure.kind;
+    let message = format!(
+        "OCI runtime create failed: runc create failed: unable to start container process: {}",
+        explain_failure(&failure, spec::command(record).first().map(String::as_str))
+    );
+    StartError::Runtime(message, kind)
+}
+
+/// `exec: "foo": executable file not found in $PATH`, or what went wrong instead.
+pub fn explain_failure(failure: &Failure, program: Option<&str>) -> String {
+    let program = program.unwrap_or_default();
+    match failure.kind {
+        FailureKind::NotFound if program.contains('/') => {
+            format!("error during container init: exec: \"{program}\": stat {program}: no such file or directory")
+        }
+        FailureKind::NotFound => {
+            format!("error during container init: exec: \"{program}\": executable file not found in $PATH")
+        }
+        FailureKind::Permission => {
+            format!("error during container init: exec: \"{program}\": permission denied")
+        }
+        FailureKind::Other => format!("error during container init: {}", failure.message),
+    }
+}
+
+impl Record {
+    fn with_mounts(mut self, mounts: Vec<super::mounts::MountPoint>) -> Self {
+        self.mounts = mounts;
+        self
+    }
+}

@@ -1,0 +1,184 @@
+//! `docker stop`, `restart` and `kill`: signals, and patience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_shim::protocol::Request;
+use http::StatusCode;
+
+use crate::container::record::Status;
+use crate::container::shim::{self, ShimError};
+use crate::container::start::{self, StartError};
+use crate::container::{Container, signal};
+use crate::engine::Engine;
+use crate::error::ApiError;
+
+/// How long `docker stop` waits unless told otherwise.
+const PATIENCE_S: i64 = 10;
+/// After SIGKILL only the kernel can be slow.
+const AFTER_KILL: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// 304.
+    #[error("container is already stopped")]
+    AlreadyStopped,
+    #[error("invalid signal: {0}")]
+    Signal(String),
+    #[error("cannot kill container: {name}: container {id} is not running")]
+    NotRunning { name: String, id: String },
+    #[error("cannot stop container: {id}: tried to kill container, but did not receive an exit event")]
+    Unkillable { id: String },
+    #[error("cannot stop container: {id}")]
+    Shim { id: String, source: ShimError },
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl From<StopError> for ApiError {
+    fn from(error: StopError) -> Self {
+        let status = match error {
+            StopError::AlreadyStopped => StatusCode::NOT_MODIFIED,
+            StopError::Signal(_) => StatusCode::BAD_REQUEST,
+            StopError::NotRunning { .. } => StatusCode::CONFLICT,
+            StopError::Start(error) => return error.into(),
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+/// What `?signal=&t=` asks.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    pub signal: Option<String>,
+    /// Negative: for ever.
+    pub timeout_s: Option<i64>,
+}
+
+pub async fn stop(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -> Result<(), StopError> {
+    let _one_verb = container.verbs.lock().await;
+    stop_locked(engine, container, how).await
+}
+
+/// Stops and starts; one that does not run is only started.
+pub async fn restart(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -> Result<(), StopError> {
+    let _one_verb = container.verbs.lock().await;
+    // A container of `--rm` must survive the stop in between.
+    let auto_remove = container.record().host_config.auto_remove.take();
+    let stopped = match stop_locked(engine, container, how).await {
+        Err(StopError::AlreadyStopped) => Ok(()),
+        other => other,
+    };
+    let started = match stopped {
+        Ok(()) => {
+            container.note(|record| {
+                record.stopped_by_user = false;
+                record.restart_count = 0;
+            });
+            start::start_locked(engine, container).await.map_err(StopError::from)
+        }
+        Err(error) => Err(error),
+    };
+    container.note(|record| record.host_config.auto_remove = auto_remove);
+    if started.is_ok() {
+        super::publish(engine, container, "restart", []);
+    }
+    started
+}
+
+async fn stop_locked(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -> Result<(), StopError> {
+    let (status, own_signal, own_timeout) = {
+        let record = container.record();
+        (record.state.status, record.config.stop_signal.clone(), record.config.stop_timeout)
+    };
+    match status {
+        Status::Running | Status::Paused => {}
+        Status::Restarting => {
+            give_up_restart(container);
+            return Ok(());
+        }
+        _ => return Err(StopError::AlreadyStopped),
+    }
+    let name = how.signal.clone().or(own_signal).unwrap_or_else(|| "SIGTERM".into());
+    let number = signal::parse(&name).ok_or(StopError::Signal(name))?;
+    container.note(|record| record.stopped_by_user = true);
+    send(engine, container, number).await?;
+    if status == Status::Paused {
+        // A frozen process cannot take the signal.
+        let _ = shim::command(&container.run_dir, &Request::Resume).await;
+    }
+    let patience = how.timeout_s.or(own_timeout).unwrap_or(PATIENCE_S);
+    if !ended(container, u64::try_from(patience).ok().map(Duration::from_secs)).await {
+        send(engine, container, nix::libc::SIGKILL).await?;
+        if !ended(container, Some(AFTER_KILL)).await {
+            return Err(StopError::Unkillable { id: container.id.to_string() });
+        }
+    }
+    super::publish(engine, container, "stop", []);
+    Ok(())
+}
+
+/// It waits between two starts: there is no process, only an intention.
+fn give_up_restart(container: &Container) {
+    container.note(|record| {
+        record.stopped_by_user = true;
+        record.state.status = Status::Exited;
+    });
+    container.advance(|phase| phase.running = false);
+    container.interrupt.notify_waiters();
+}
+
+/// Sends a signal. An exit in the same moment is not an error.
+async fn send(engine: &Engine, container: &Container, number: i32) -> Result<(), StopError> {
+    let request = Request::Kill { signal: number, all: false };
+    match shim::command(&container.run_dir, &request).await {
+        Ok(()) => super::publish(engine, container, "kill", [("signal", number.to_string())]),
+        Err(ShimError::Failed(failure)) if container.status().is_live() => {
+            tracing::debug!(container.id = %container.id, "{}", failure.message);
+        }
+        Err(source) if container.status().is_live() && shim::read_exit(&container.run_dir).is_none() => {
+            return Err(StopError::Shim { id: container.id.to_string(), source });
+        }
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+/// Waits for the end; `None`: for ever.
+async fn ended(container: &Container, patience: Option<Duration>) -> bool {
+    let mut phase = container.phase();
+    let end = phase.wait_for(|_| !container.status().is_live());
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, end).await.is_ok_and(|ended| ended.is_ok()),
+        None => end.await.is_ok(),
+    }
+}
+
+/// `docker kill`: one signal; SIGKILL is waited for.
+pub async fn kill(engine: &Arc<Engine>, container: &Arc<Container>, name: Option<&str>) -> Result<(), StopError> {
+    let name = name.filter(|name| !name.is_empty()).unwrap_or("SIGKILL");
+    let number = signal::parse(name).ok_or_else(|| StopError::Signal(name.to_owned()))?;
+    let status = container.status();
+    if !status.is_live() {
+        return Err(StopError::NotRunning {
+            name: container.record().name.clone(),
+            id: container.id.to_string(),
+        });
+    }
+    container.note(|record| {
+        let own = record.config.stop_signal.as_deref().and_then(signal::parse);
+        // Any other signal is a message, not an end, when the image names its own end.
+        if number == nix::libc::SIGKILL || own.is_none_or(|own| own == number) {
+            record.stopped_by_user = true;
+        }
+    });
+    send(engine, container, number).await?;
+    if status == Status::Paused && number == nix::libc::SIGKILL {
+        let _ = shim::command(&container.run_dir, &Request::Resume).await;
+    }
+    if number == nix::libc::SIGKILL && !ended(container, Some(AFTER_KILL)).await {
+        return Err(StopError::Unkillable { id: container.id.to_string() });
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
-use web_sys::Element;
+use web_sys::HtmlElement;
 
 /// xterm.js's name of a colour, and the CSS custom property that holds it.
 const TOKENS: &[(&str, &str)] = &[
@@ -36,17 +36,21 @@ const TOKENS: &[(&str, &str)] = &[
 pub struct Palette(Object);
 
 impl Palette {
-    /// As the tokens stand at `element` now; a token that is not set leaves xterm.js's own colour.
-    pub fn at(element: &Element) -> Self {
+    /// As the tokens stand at `element` now.
+    ///
+    /// A custom property's own value is text (`light-dark(…)`); what it means is the colour that an element painted
+    /// with it has.
+    pub fn at(element: &HtmlElement) -> Self {
         let theme = Object::new();
-        if let Ok(Some(style)) = drydock_browser::window().get_computed_style(element) {
+        if let Ok(Some(computed)) = drydock_browser::window().get_computed_style(element) {
+            let style = element.style();
             for (name, token) in TOKENS {
-                let value = style.get_property_value(token).unwrap_or_default();
-                if !value.trim().is_empty() {
-                    // Setting a property of a fresh, plain object does not fail.
-                    _ = Reflect::set(&theme, &JsValue::from_str(name), &JsValue::from_str(value.trim()));
-                }
+                // Both only fail on an element without style, which an HTML element is not.
+                _ = style.set_property("color", &format!("var({token})"));
+                let colour = computed.get_property_value("color").unwrap_or_default();
+                _ = Reflect::set(&theme, &JsValue::from_str(name), &JsValue::from_str(&colour));
             }
+            _ = style.remove_property("color");
         }
         Self(theme)
     }

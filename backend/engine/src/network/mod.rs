@@ -2,26 +2,41 @@
 //!
 //! Links, addresses, rules and DNS are `drydock-networks`'. The rest of the engine uses only what is public here.
 //! Modes `host` and `container:…` never reach this room: the container's own room handles them.
+//!
+//! Begin with [`service`]; one verb per file: `create`, `remove`, `join`, `leave`, `connect`, `restore`.
+
+mod connect;
+mod create;
+mod inspect;
+mod join;
+mod leave;
+mod names;
+mod plan;
+mod ports;
+mod record;
+mod remove;
+mod restore;
+mod service;
+mod spares;
+mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use bollard_stubs::models::{EndpointSettings, PortBinding};
 
-use crate::config::Config;
-use crate::error::ApiError;
-use crate::events::Events;
 use crate::id::Id;
+
+pub use connect::DisconnectError;
+pub use create::CreateError;
+pub use inspect::{Filters, Inspected, filters};
+pub use join::JoinError;
+pub use leave::LeaveError;
+pub use remove::RemoveError;
+pub use service::{NetworkService, OpenError};
 
 /// `80/tcp` → where it is published; `None` or an empty list: exposed only. The API's own shape.
 pub type PortMap = HashMap<String, Option<Vec<PortBinding>>>;
-
-/// Networks, sandboxes and endpoints.
-#[derive(Debug)]
-pub struct NetworkService {
-    #[expect(dead_code, reason = "network events are published through it")]
-    events: Events,
-}
 
 /// A container that wants its network sandbox.
 #[derive(Clone, Debug)]
@@ -59,59 +74,4 @@ pub struct Joined {
     pub resolv_conf: String,
     /// Lines of `/etc/hosts` after the fixed ones: address and names.
     pub hosts: Vec<(String, Vec<String>)>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("open network records in {path}")]
-    Records { path: PathBuf, source: std::io::Error },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    #[error("network {0} not found")]
-    NoSuchNetwork(String),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum LeaveError {
-    #[error("release the sandbox of container {container}")]
-    Sandbox { container: Id, source: std::io::Error },
-}
-
-impl From<JoinError> for ApiError {
-    fn from(error: JoinError) -> Self {
-        match error {
-            JoinError::NoSuchNetwork(_) => Self::not_found(error.to_string()),
-        }
-    }
-}
-
-impl NetworkService {
-    pub async fn open(_config: &Config, events: Events) -> Result<Self, OpenError> {
-        Ok(Self { events })
-    }
-
-    /// Whether `docker create` may name this network now; answers its name.
-    pub fn resolve(&self, network: &str) -> Result<String, JoinError> {
-        Err(JoinError::NoSuchNetwork(network.to_owned()))
-    }
-
-    /// Makes the container's sandbox and connects it. What was made is undone when a step fails.
-    pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
-        match join.networks.keys().next() {
-            Some(network) => Err(JoinError::NoSuchNetwork(network.clone())),
-            None => Err(JoinError::NoSuchNetwork("none".into())),
-        }
-    }
-
-    /// Gives everything of the container's sandbox back: ports, addresses, links, namespace. Goes on after a
-    /// failing step and reports the first. Nothing happens when there is no sandbox.
-    pub async fn leave(&self, _container: &Id) -> Result<(), LeaveError> {
-        Ok(())
-    }
-
-    /// After a restart of the engine: these containers still run, with what `join` answered then.
-    /// Sandboxes of all others are released.
-    pub async fn restore(&self, _live: Vec<(Join, Joined)>) {}
 }

@@ -239,6 +239,13 @@ impl Host {
         Ok(taken)
     }
 
+    /// The first IPv4 address of a link.
+    pub fn address_of(&self, link: u32) -> Result<Option<Cidr>, BridgeError> {
+        let addresses = self.route()?.addresses().map_err(BridgeError::Link)?;
+        let found = addresses.iter().find(|found| found.link == link && found.address.ip().is_ipv4());
+        Ok(found.map(|found| found.address))
+    }
+
     /// The IPv4 addresses of this host other than loopback.
     pub fn addresses(&self) -> Result<Vec<Ipv4Addr>, BridgeError> {
         let addresses = self.route()?.addresses().map_err(BridgeError::Link)?;

@@ -1,0 +1,212 @@
+//! `docker network connect` and `disconnect` of a container that runs, and its renaming.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bollard_stubs::models::EndpointSettings;
+use drydock_networks::NetNs;
+use drydock_networks::netlink::{Changes, NetlinkError, Route};
+
+use super::Join;
+use super::join::{JoinError, gateways, has_names, way_out};
+use super::leave::Remains;
+use super::plan::{self, PlanError, Who};
+use super::record::Record;
+use super::service::Inner;
+use super::state::{Endpoint, Sandbox};
+use crate::error::ApiError;
+use crate::id::Id;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DisconnectError {
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
+    #[error("container {container} is not connected to network {network}")]
+    NotConnected { container: Id, network: String },
+}
+
+impl From<DisconnectError> for ApiError {
+    fn from(error: DisconnectError) -> Self {
+        match error {
+            DisconnectError::NoSuchNetwork(_) => Self::not_found(error.to_string()),
+            DisconnectError::NotConnected { .. } => Self::forbidden(error.to_string()),
+        }
+    }
+}
+
+impl Inner {
+    /// Blocks for the kernel.
+    pub(super) fn connect(
+        &self,
+        join: &Join,
+        reference: &str,
+        settings: &EndpointSettings,
+    ) -> Result<(String, EndpointSettings), JoinError> {
+        let (endpoint, record, sandbox) = self.plan_connect(join, reference, settings)?;
+        let attached = self.attach(&sandbox, &endpoint, &record, &[]).and_then(|()| {
+            let entered = self.enter(join, &endpoint, &record, &sandbox);
+            if entered.is_err() {
+                self.state().sandboxes.entry(join.container.clone()).and_modify(|sandbox| {
+                    sandbox.endpoints.remove(&record.name);
+                });
+            }
+            entered
+        });
+        if let Err(error) = attached {
+            self.state().unplug(&endpoint);
+            self.tear_down(Remains { container: None, endpoints: vec![endpoint], namespace: None });
+            return Err(error);
+        }
+        self.tell("connect", &record, Some(&join.container));
+        Ok((record.name.clone(), plan::settings(settings, &endpoint, &record)))
+    }
+
+    fn plan_connect(
+        &self,
+        join: &Join,
+        reference: &str,
+        settings: &EndpointSettings,
+    ) -> Result<(Endpoint, Arc<Record>, Arc<NetNs>), JoinError> {
+        let mut state = self.state();
+        let record = state.find(reference).map(|network| network.record.clone());
+        let record = record.ok_or_else(|| PlanError::NoSuchNetwork(reference.to_owned()))?;
+        let sandbox = state.sandboxes.get(&join.container);
+        let sandbox = sandbox.ok_or_else(|| JoinError::NoSandbox(join.container.clone()))?;
+        if sandbox.endpoints.contains_key(&record.name) {
+            let (container, network) = (join.name.clone(), record.name.clone());
+            return Err(JoinError::Connected { container, network });
+        }
+        let link = free_link(&sandbox.endpoints);
+        let namespace = sandbox.namespace.clone();
+        let who = Who { container: &join.container, name: &join.name, hostname: &join.hostname };
+        let endpoint = plan::endpoint(&mut state, reference, who, settings, link)?;
+        Ok((endpoint, record, namespace))
+    }
+
+    /// The link is there: the sandbox has it, its way out and its names are set again.
+    fn enter(
+        &self,
+        join: &Join,
+        endpoint: &Endpoint,
+        record: &Record,
+        namespace: &NetNs,
+    ) -> Result<(), JoinError> {
+        let mut state = self.state();
+        let sandbox = state.sandboxes.get_mut(&join.container);
+        let sandbox = sandbox.ok_or_else(|| JoinError::NoSandbox(join.container.clone()))?;
+        sandbox.endpoints.insert(record.name.clone(), endpoint.clone());
+        let needs_server = sandbox.name_server.is_none();
+        let (endpoints, links) = (sandbox.endpoints.clone(), sandbox.links.clone());
+        let records = state.records(&endpoints);
+        drop(state);
+        if let Err(error) = lead_out(namespace, &endpoints, &records) {
+            tracing::warn!(container.id = %join.container, %error, "cannot set the default route");
+        }
+        if needs_server && has_names(&records) {
+            let server = self.start_names(join, namespace, &endpoints, links.as_ref())?;
+            let mut state = self.state();
+            if let Some(sandbox) = state.sandboxes.get_mut(&join.container) {
+                sandbox.name_server = Some(server);
+            }
+        } else {
+            self.refresh_names(&join.container);
+        }
+        Ok(())
+    }
+
+    fn refresh_names(&self, container: &Id) {
+        let state = self.state();
+        if let Some(sandbox) = state.sandboxes.get(container)
+            && let Some(server) = &sandbox.name_server
+        {
+            server.set_zones(state.zones(sandbox.endpoints.values(), sandbox.links.as_ref()));
+        }
+    }
+
+    pub(super) fn disconnect(&self, container: &Id, reference: &str) -> Result<String, DisconnectError> {
+        let mut state = self.state();
+        let network = state.find(reference);
+        let record = network.map(|network| network.record.clone());
+        let record = record.ok_or_else(|| DisconnectError::NoSuchNetwork(reference.to_owned()))?;
+        let not_connected =
+            || DisconnectError::NotConnected { container: container.clone(), network: record.name.clone() };
+        let sandbox = state.sandboxes.get_mut(container).ok_or_else(not_connected)?;
+        let endpoint = sandbox.endpoints.remove(&record.name).ok_or_else(not_connected)?;
+        self.close_ports(sandbox, &endpoint);
+        let (namespace, endpoints) = (sandbox.namespace.clone(), sandbox.endpoints.clone());
+        state.unplug(&endpoint);
+        let records = state.records(&endpoints);
+        drop(state);
+        if let Err(error) = self.host.detach(&endpoint.host_link()) {
+            tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
+        }
+        self.state().forget(&endpoint);
+        if let Err(error) = lead_out(&namespace, &endpoints, &records) {
+            tracing::warn!(container.id = %container, %error, "cannot set the default route");
+        }
+        self.refresh_names(container);
+        self.tell("disconnect", &record, Some(container));
+        Ok(record.name.clone())
+    }
+
+    /// Ports that led to this endpoint lead nowhere.
+    fn close_ports(&self, sandbox: &mut Sandbox, endpoint: &Endpoint) {
+        let ours = endpoint.address(true).map(|address| address.ip());
+        let leads_here =
+            sandbox.publications.iter().any(|publication| Some(IpAddr::from(publication.container)) == ours);
+        if !leads_here {
+            return;
+        }
+        if let Err(error) = self.host.unpublish(&sandbox.publications) {
+            tracing::warn!(%error, "cannot close published ports");
+        }
+        sandbox.publications.clear();
+        sandbox.leases.clear();
+    }
+
+    pub(super) fn rename(&self, container: &Id, name: &str) {
+        let mut state = self.state();
+        let Some(sandbox) = state.sandboxes.get_mut(container) else { return };
+        let mut renamed = Vec::new();
+        for endpoint in sandbox.endpoints.values_mut() {
+            if let Some(own) = endpoint.names.first_mut() {
+                name.clone_into(own);
+            }
+            name.clone_into(&mut endpoint.container_name);
+            renamed.push(endpoint.clone());
+        }
+        for endpoint in renamed {
+            state.unplug(&endpoint);
+            state.plug(&endpoint);
+        }
+    }
+}
+
+/// The lowest `ethN` that is not taken.
+fn free_link(endpoints: &BTreeMap<String, Endpoint>) -> String {
+    let is_free = |link: &String| !endpoints.values().any(|endpoint| endpoint.link == *link);
+    (0..=endpoints.len()).map(|at| format!("eth{at}")).find(is_free).unwrap_or_else(|| "eth0".into())
+}
+
+/// Makes the default routes those of the endpoint that leads to the world.
+fn lead_out(
+    namespace: &NetNs,
+    endpoints: &BTreeMap<String, Endpoint>,
+    records: &BTreeMap<String, Arc<Record>>,
+) -> Result<(), NetlinkError> {
+    let wanted = way_out(endpoints, records).map_or_else(Vec::new, |name| gateways(&records[&name]));
+    let mut route = Route::open_in(namespace)?;
+    let routes = route.routes()?;
+    let present: Vec<IpAddr> =
+        routes.iter().filter(|route| route.subnet.prefix() == 0).filter_map(|route| route.gateway).collect();
+    let changes = present
+        .iter()
+        .filter(|gateway| !wanted.contains(gateway))
+        .fold(Changes::new(), |changes, gateway| changes.delete_default_route(*gateway));
+    let changes = wanted
+        .iter()
+        .filter(|gateway| !present.contains(gateway))
+        .fold(changes, |changes, gateway| changes.add_default_route(*gateway));
+    route.apply(changes)
+}

@@ -1,0 +1,334 @@
+//! A container gets its sandbox: addresses and ports first, for these may be refused; then the
+//! namespace, the links, the rules and the name server. What was made is undone when a step fails.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bollard_stubs::models::EndpointSettings;
+use drydock_networks::bridge::{BridgeError, Plug};
+use drydock_networks::dns::{NameServer, StartError, Zone};
+use drydock_networks::{Cidr, NetNs};
+
+use super::plan::{self, PlanError, Who};
+use super::ports::{self, PublishError, Published};
+use super::record::{Driver, Record};
+use super::service::Inner;
+use super::state::{Endpoint, Sandbox, State};
+use super::{Join, Joined, names};
+use crate::error::ApiError;
+use crate::id::Id;
+
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("could not find a network matching network mode {0}: network {0} not found")]
+    NoSuchNetwork(String),
+    #[error(
+        "failed to set up container networking: driver failed programming external connectivity on endpoint \
+         {name} ({endpoint}): {source}"
+    )]
+    Publish { name: String, endpoint: Id, source: PublishError },
+    #[error("failed to set up container networking: create network sandbox: {0}")]
+    Sandbox(#[source] std::io::Error),
+    #[error("failed to set up container networking: connect to network {network}: {source}")]
+    Attach { network: String, source: BridgeError },
+    #[error("failed to set up container networking: publish ports: {0}")]
+    Rules(#[source] BridgeError),
+    #[error("failed to set up container networking: {0}")]
+    Names(#[source] StartError),
+    #[error("failed to set up container networking: set sysctl {name}: {source}")]
+    Sysctl { name: String, source: std::io::Error },
+    #[error("container {0} has no network sandbox")]
+    NoSandbox(Id),
+    #[error("endpoint with name {container} already exists in network {network}")]
+    Connected { container: String, network: String },
+    #[error("the engine is shutting down")]
+    Ending,
+}
+
+impl From<JoinError> for ApiError {
+    fn from(error: JoinError) -> Self {
+        let message = error.to_string();
+        match error {
+            JoinError::NoSuchNetwork(_) | JoinError::Plan(PlanError::NoSuchNetwork(_)) => {
+                Self::not_found(message)
+            }
+            JoinError::Plan(PlanError::Settings(_) | PlanError::Address(_) | PlanError::Mac(_)) => {
+                Self::invalid(message)
+            }
+            JoinError::Plan(_) | JoinError::Connected { .. } => Self::forbidden(message),
+            _ => Self::internal(message),
+        }
+    }
+}
+
+/// What has been made so far for a container that is joining.
+#[derive(Debug, Default)]
+struct Draft {
+    endpoints: BTreeMap<String, Endpoint>,
+    records: BTreeMap<String, Arc<Record>>,
+    published: Published,
+    spare: Option<super::spares::Spare>,
+}
+
+impl Inner {
+    /// Blocks for the kernel.
+    pub(super) fn join(&self, join: &Join) -> Result<Joined, JoinError> {
+        let mut draft = Draft::default();
+        match self.build(join, &mut draft) {
+            Ok(joined) => {
+                for (name, endpoint) in &joined.1 {
+                    self.tell("connect", &draft.records[name], Some(&endpoint.container));
+                }
+                Ok(joined.0)
+            }
+            Err(error) => {
+                self.undo(draft);
+                Err(error)
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        join: &Join,
+        draft: &mut Draft,
+    ) -> Result<(Joined, BTreeMap<String, Endpoint>), JoinError> {
+        self.plan(join, draft)?;
+        let way_out = way_out(&draft.endpoints, &draft.records);
+        self.lease_ports(join, way_out.as_deref(), draft)?;
+        let spare = self.spares.take().map_err(JoinError::Sandbox)?;
+        let spare = draft.spare.insert(spare);
+        for (name, endpoint) in &draft.endpoints {
+            let gateways =
+                if way_out.as_ref() == Some(name) { gateways(&draft.records[name]) } else { vec![] };
+            self.attach(&spare.namespace, endpoint, &draft.records[name], &gateways)?;
+        }
+        set_sysctls(&spare.namespace, &join.sysctls)?;
+        if !draft.published.publications.is_empty() {
+            self.host.publish(&draft.published.publications).map_err(JoinError::Rules)?;
+        }
+        self.settle(join, draft)
+    }
+
+    /// The sandbox is complete: from here on it is the state's.
+    fn settle(
+        &self,
+        join: &Join,
+        draft: &mut Draft,
+    ) -> Result<(Joined, BTreeMap<String, Endpoint>), JoinError> {
+        let links = self.links(join);
+        let name_server = match &draft.spare {
+            Some(spare) if has_names(&draft.records) => {
+                Some(self.start_names(join, &spare.namespace, &draft.endpoints, links.as_ref())?)
+            }
+            _ => None,
+        };
+        let Some(spare) = draft.spare.take() else {
+            return Err(JoinError::NoSandbox(join.container.clone()));
+        };
+        let published = std::mem::take(&mut draft.published);
+        let endpoints = std::mem::take(&mut draft.endpoints);
+        let joined =
+            self.describe(join, &spare.namespace, &spare.id, &endpoints, &draft.records, published.ports);
+        let sandbox = Sandbox {
+            path: spare.namespace.path().to_owned(),
+            namespace: Arc::new(spare.namespace),
+            endpoints: endpoints.clone(),
+            leases: published.leases,
+            publications: published.publications,
+            name_server,
+            links,
+        };
+        self.state().sandboxes.insert(join.container.clone(), sandbox);
+        Ok((joined, endpoints))
+    }
+
+    /// Takes addresses on every network that was asked for.
+    fn plan(&self, join: &Join, draft: &mut Draft) -> Result<(), JoinError> {
+        let who = Who { container: &join.container, name: &join.name, hostname: &join.hostname };
+        let mut state = self.state();
+        for (reference, settings) in &join.networks {
+            let link = format!("eth{}", draft.endpoints.len());
+            let endpoint = plan::endpoint(&mut state, reference, who, settings, link)?;
+            if let Some(network) = state.networks.get(&endpoint.network) {
+                draft.records.insert(network.record.name.clone(), network.record.clone());
+                draft.endpoints.insert(network.record.name.clone(), endpoint);
+            }
+        }
+        Ok(())
+    }
+
+    fn lease_ports(&self, join: &Join, way_out: Option<&str>, draft: &mut Draft) -> Result<(), JoinError> {
+        let way_out = way_out.and_then(|name| Some((draft.endpoints.get(name)?, draft.records.get(name)?)));
+        let address = way_out.and_then(|(endpoint, record)| match endpoint.address(true)?.ip() {
+            IpAddr::V4(ip) => Some((endpoint, record, ip)),
+            IpAddr::V6(_) => None,
+        });
+        let Some((endpoint, record, ip)) = address else {
+            draft.published.ports = ports::unpublished(&join.ports);
+            return Ok(());
+        };
+        let leased = ports::lease(&self.ports, self.host.namespace(), &join.ports, ip, record.host_address());
+        draft.published = leased.map_err(|source| JoinError::Publish {
+            name: join.name.clone(),
+            endpoint: endpoint.id.clone(),
+            source,
+        })?;
+        Ok(())
+    }
+
+    /// Plugs an endpoint into its bridge.
+    pub(super) fn attach(
+        &self,
+        sandbox: &NetNs,
+        endpoint: &Endpoint,
+        record: &Record,
+        gateways: &[IpAddr],
+    ) -> Result<(), JoinError> {
+        if record.driver != Driver::Bridge {
+            return Ok(());
+        }
+        let plug = Plug {
+            host_name: &endpoint.host_link(),
+            name: &endpoint.link,
+            mac: endpoint.mac,
+            addresses: &endpoint.addresses,
+            gateways,
+        };
+        self.host
+            .attach(&record.link(), sandbox, &plug)
+            .map_err(|source| JoinError::Attach { network: record.name.clone(), source })
+    }
+
+    /// `--link other:alias` on the default bridge: names only this container knows.
+    fn links(&self, join: &Join) -> Option<Arc<Zone>> {
+        if join.links.is_empty() {
+            return None;
+        }
+        let zone = Zone::new("");
+        for (ip, names) in names::linked(&self.state(), &join.links) {
+            zone.insert(ip, &names);
+        }
+        Some(Arc::new(zone))
+    }
+
+    pub(super) fn start_names(
+        &self,
+        join: &Join,
+        sandbox: &NetNs,
+        endpoints: &BTreeMap<String, Endpoint>,
+        links: Option<&Arc<Zone>>,
+    ) -> Result<NameServer, JoinError> {
+        let zones = self.state().zones(endpoints.values(), links);
+        NameServer::start(sandbox, zones, self.names.upstream(&join.dns)).map_err(JoinError::Names)
+    }
+
+    fn describe(
+        &self,
+        join: &Join,
+        sandbox: &NetNs,
+        id: &Id,
+        endpoints: &BTreeMap<String, Endpoint>,
+        records: &BTreeMap<String, Arc<Record>>,
+        ports: super::PortMap,
+    ) -> Joined {
+        let shown = |(name, endpoint): (&String, &Endpoint)| {
+            let asked = asked(join, &records[name]);
+            (name.clone(), plan::settings(&asked, endpoint, &records[name]))
+        };
+        let own = endpoints
+            .values()
+            .flat_map(|endpoint| &endpoint.addresses)
+            .map(|address| (address.ip().to_string(), vec![join.hostname.clone()]));
+        let linked = names::linked(&self.state(), &join.links);
+        Joined {
+            sandbox: sandbox.path().to_owned(),
+            sandbox_id: id.to_string(),
+            endpoints: endpoints.iter().map(shown).collect(),
+            ports,
+            resolv_conf: self.names.resolv_conf(join, has_names(records)),
+            hosts: own.chain(linked.into_iter().map(|(ip, names)| (ip.to_string(), names))).collect(),
+        }
+    }
+
+    fn undo(&self, draft: Draft) {
+        if !draft.published.publications.is_empty()
+            && let Err(error) = self.host.unpublish(&draft.published.publications)
+        {
+            tracing::warn!(%error, "cannot take back a published port");
+        }
+        let mut state = self.state();
+        draft.endpoints.values().for_each(|endpoint| state.unplug(endpoint));
+        drop(state);
+        self.tear_down(super::leave::Remains {
+            container: None,
+            endpoints: draft.endpoints.into_values().collect(),
+            namespace: draft.spare.map(|spare| spare.namespace.path().to_owned()),
+        });
+    }
+}
+
+/// The settings a network was asked for with, by whatever reference.
+fn asked(join: &Join, record: &Record) -> EndpointSettings {
+    let matches = |reference: &str| reference == record.name || record.id.as_str().starts_with(reference);
+    let found = join.networks.get(&record.name).or_else(|| {
+        join.networks.iter().find(|(reference, _)| matches(reference)).map(|(_, settings)| settings)
+    });
+    found.cloned().unwrap_or_default()
+}
+
+pub(super) fn has_names(records: &BTreeMap<String, Arc<Record>>) -> bool {
+    records.values().any(|record| record.driver == Driver::Bridge && !record.is_default_bridge())
+}
+
+/// The endpoint whose gateway leads to the world: the highest priority, then the first name.
+pub(super) fn way_out(
+    endpoints: &BTreeMap<String, Endpoint>,
+    records: &BTreeMap<String, Arc<Record>>,
+) -> Option<String> {
+    let leads_out = |name: &String| records.get(name).is_some_and(|record| !gateways(record).is_empty());
+    endpoints
+        .iter()
+        .filter(|(name, _)| leads_out(name))
+        .min_by_key(|(name, endpoint)| (std::cmp::Reverse(endpoint.gateway_priority), (*name).clone()))
+        .map(|(name, _)| name.clone())
+}
+
+pub(super) fn gateways(record: &Record) -> Vec<IpAddr> {
+    [true, false].into_iter().filter_map(|is_ipv4| plan::gateway(record, is_ipv4)).collect()
+}
+
+fn set_sysctls(sandbox: &NetNs, sysctls: &BTreeMap<String, String>) -> Result<(), JoinError> {
+    for (name, value) in sysctls {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        let failed = |source| JoinError::Sysctl { name: name.clone(), source };
+        sandbox.run(|| std::fs::write(&path, value)).map_err(failed)?.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Used by `restore` and `connect`, which know an endpoint's addresses only as shown.
+pub(super) fn shown_addresses(settings: &EndpointSettings) -> Vec<Cidr> {
+    let address = |ip: &Option<String>, prefix: Option<i64>| {
+        let ip: IpAddr = ip.as_deref()?.parse().ok()?;
+        Cidr::new(ip, u8::try_from(prefix?).ok()?)
+    };
+    [
+        address(&settings.ip_address, settings.ip_prefix_len),
+        address(&settings.global_ipv6_address, settings.global_ipv6_prefix_len),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl State {
+    /// The records of the networks these endpoints are on, by name.
+    pub(super) fn records(&self, endpoints: &BTreeMap<String, Endpoint>) -> BTreeMap<String, Arc<Record>> {
+        let record = |endpoint: &Endpoint| Some(self.networks.get(&endpoint.network)?.record.clone());
+        endpoints.iter().filter_map(|(name, endpoint)| Some((name.clone(), record(endpoint)?))).collect()
+    }
+}

@@ -1,0 +1,175 @@
+//! A network's record: what is written to `DATA_ROOT/network/<id>.json`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use drydock_networks::Cidr;
+use drydock_networks::bridge::{Bridge, Reach};
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+
+/// The options that steer the bridge driver.
+pub mod option {
+    pub const NAME: &str = "com.docker.network.bridge.name";
+    pub const ICC: &str = "com.docker.network.bridge.enable_icc";
+    pub const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+    pub const HOST_ADDRESS: &str = "com.docker.network.bridge.host_binding_ipv4";
+    pub const DEFAULT: &str = "com.docker.network.bridge.default_bridge";
+    pub const MTU: &str = "com.docker.network.driver.mtu";
+}
+
+/// What makes packets move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Bridge,
+    Host,
+    Null,
+}
+
+impl Driver {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// One subnet of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    pub cidr: Cidr,
+    pub range: Option<Cidr>,
+    pub gateway: Option<IpAddr>,
+    #[serde(default)]
+    pub auxiliary: BTreeMap<String, IpAddr>,
+}
+
+/// Everything about a network that outlives the engine's process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: Id,
+    pub name: String,
+    pub created: String,
+    pub driver: Driver,
+    pub enable_ipv6: bool,
+    pub internal: bool,
+    pub attachable: bool,
+    pub subnets: Vec<Subnet>,
+    /// Somebody chose the subnet: endpoints may then choose their addresses.
+    pub chosen_subnet: bool,
+    pub ipam_driver: String,
+    pub ipam_options: Option<BTreeMap<String, String>>,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// One of the three every engine has, which cannot be removed.
+    pub fn is_predefined(&self) -> bool {
+        is_predefined(&self.name)
+    }
+
+    /// The network whose containers do not know each other's names.
+    pub fn is_default_bridge(&self) -> bool {
+        self.name == "bridge"
+    }
+
+    /// The name of the bridge's link on the host.
+    pub fn link(&self) -> String {
+        match self.options.get(option::NAME) {
+            Some(name) => name.clone(),
+            None => format!("br-{}", self.id.short()),
+        }
+    }
+
+    fn flag(&self, option: &str, otherwise: bool) -> bool {
+        self.options
+            .get(option)
+            .map_or(otherwise, |value| matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE"))
+    }
+
+    /// The subnet of one family.
+    pub fn subnet(&self, is_ipv4: bool) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.cidr.ip().is_ipv4() == is_ipv4)
+    }
+
+    /// The gateway's address with its prefix.
+    fn gateway(&self, is_ipv4: bool) -> Option<Cidr> {
+        let subnet = self.subnet(is_ipv4)?;
+        Cidr::new(subnet.gateway?, subnet.cidr.prefix())
+    }
+
+    /// What the bridge driver is to make; `None` where there is nothing to make.
+    pub fn bridge(&self) -> Option<Bridge> {
+        (self.driver == Driver::Bridge).then(|| Bridge {
+            name: self.link(),
+            gateway: self.gateway(true),
+            gateway_v6: self.gateway(false),
+            reach: Reach {
+                neighbours: self.flag(option::ICC, true),
+                outside: !self.internal,
+                masquerade: self.flag(option::MASQUERADE, true),
+            },
+            mtu: self.options.get(option::MTU).and_then(|mtu| mtu.parse().ok()),
+        })
+    }
+
+    /// Where its ports are published unless a container says so.
+    pub fn host_address(&self) -> std::net::Ipv4Addr {
+        let asked = self.options.get(option::HOST_ADDRESS).and_then(|ip| ip.parse().ok());
+        asked.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+pub fn is_predefined(name: &str) -> bool {
+    matches!(name, "bridge" | "host" | "none")
+}
+
+/// The folder of all records.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    folder: PathBuf,
+}
+
+impl Shelf {
+    pub fn open(folder: PathBuf) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Every record. One that cannot be read is reported and left where it is.
+    pub fn load(&self) -> std::io::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            match serde_json::from_slice(&std::fs::read(&path)?) {
+                Ok(record) => records.push(record),
+                Err(error) => tracing::error!(path = %path.display(), %error, "network record"),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Writes a record by rename: a reader sees the old one or the new one.
+    pub fn save(&self, record: &Record) -> std::io::Result<()> {
+        let path = self.folder.join(format!("{}.json", record.id));
+        let fresh = path.with_extension("new");
+        std::fs::write(&fresh, serde_json::to_vec(record)?)?;
+        std::fs::rename(&fresh, &path)
+    }
+
+    pub fn delete(&self, id: &Id) -> std::io::Result<()> {
+        match std::fs::remove_file(self.folder.join(format!("{id}.json"))) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

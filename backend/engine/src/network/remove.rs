@@ -1,0 +1,108 @@
+//! `docker network rm` and `prune`.
+
+use drydock_networks::bridge::BridgeError;
+
+use super::inspect::Filters;
+use super::record::Record;
+use super::service::Inner;
+use crate::error::ApiError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    #[error("network {0} not found")]
+    NotFound(String),
+    #[error("{0} is a pre-defined network and cannot be removed")]
+    Predefined(String),
+    #[error("error while removing network: network {network} has active endpoints ({endpoints})")]
+    Active { network: String, endpoints: String },
+    #[error("remove bridge {link}")]
+    Bridge { link: String, source: BridgeError },
+    #[error("remove the record of network {name}")]
+    Record { name: String, source: std::io::Error },
+    #[error("the engine is shutting down")]
+    Ending,
+}
+
+impl From<RemoveError> for ApiError {
+    fn from(error: RemoveError) -> Self {
+        let status = match &error {
+            RemoveError::NotFound(_) => http::StatusCode::NOT_FOUND,
+            RemoveError::Predefined(_) | RemoveError::Active { .. } => http::StatusCode::FORBIDDEN,
+            _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::chain(status, &error)
+    }
+}
+
+impl Inner {
+    /// Blocks for the kernel.
+    pub(super) fn remove(&self, reference: &str) -> Result<(), RemoveError> {
+        let record = self.close(reference)?;
+        let removed = self.unmake(&record);
+        let mut state = self.state();
+        if removed.is_ok() {
+            state.networks.remove(&record.id);
+        } else if let Some(network) = state.networks.get_mut(&record.id) {
+            network.is_leaving = false;
+        }
+        drop(state);
+        removed?;
+        self.tell("destroy", &record, None);
+        Ok(())
+    }
+
+    /// From here on nobody can join.
+    fn close(&self, reference: &str) -> Result<Record, RemoveError> {
+        let mut state = self.state();
+        let not_found = || RemoveError::NotFound(reference.to_owned());
+        let network = state.find_mut(reference).ok_or_else(not_found)?;
+        let record = (*network.record).clone();
+        if record.is_predefined() {
+            return Err(RemoveError::Predefined(record.name));
+        }
+        if !network.endpoints.is_empty() {
+            let endpoints = network.endpoints.values();
+            let mut endpoints: Vec<String> = endpoints
+                .map(|endpoint| {
+                    format!("name:\"{}\" id:\"{}\"", endpoint.container_name, endpoint.id.short())
+                })
+                .collect();
+            endpoints.sort_unstable();
+            return Err(RemoveError::Active { network: record.name, endpoints: endpoints.join(", ") });
+        }
+        if std::mem::replace(&mut network.is_leaving, true) {
+            return Err(not_found());
+        }
+        Ok(record)
+    }
+
+    /// The bridge first: a record without its bridge is repaired, a bridge without record is lost.
+    fn unmake(&self, record: &Record) -> Result<(), RemoveError> {
+        if let Some(bridge) = record.bridge() {
+            let failed = |source| RemoveError::Bridge { link: bridge.name.clone(), source };
+            self.host.delete_bridge(&bridge).map_err(failed)?;
+        }
+        let failed = |source| RemoveError::Record { name: record.name.clone(), source };
+        self.shelf.delete(&record.id).map_err(failed)
+    }
+
+    /// Removes what nobody uses; answers names. Goes on after a failure.
+    pub(super) fn prune(&self, filters: &Filters) -> Vec<String> {
+        let candidates: Vec<(String, String)> = {
+            let state = self.state();
+            let unused = state.networks.values().filter(|network| {
+                !network.record.is_predefined() && network.endpoints.is_empty() && filters.admit(network)
+            });
+            unused.map(|network| (network.record.id.to_string(), network.record.name.clone())).collect()
+        };
+        let mut removed = Vec::new();
+        for (id, name) in candidates {
+            match self.remove(&id) {
+                Ok(()) => removed.push(name),
+                Err(error) => tracing::warn!(network.name = name, %error, "cannot prune network"),
+            }
+        }
+        removed.sort_unstable();
+        removed
+    }
+}

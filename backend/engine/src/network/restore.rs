@@ -1,0 +1,324 @@
+//! What happens to networks when the engine comes back: bridges and rules are put in order without
+//! disturbing what passes; containers that run keep their sandboxes; all else is swept.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use drydock_networks::bridge::{Bridge, Protocol, Publication};
+use drydock_networks::dns::NameServer;
+use drydock_networks::ipam::{self, AddressBook};
+use drydock_networks::ports::PortLease;
+use drydock_networks::{Cidr, NetNs};
+
+use super::join::{has_names, shown_addresses};
+use super::record::{Driver, Record, Subnet, option};
+use super::service::Inner;
+use super::state::{Endpoint, Network, Sandbox, host_link};
+use super::{Join, Joined};
+use crate::id::Id;
+
+impl Inner {
+    /// Blocks for the kernel. Goes on after every failure: an engine without one network is better
+    /// than none.
+    pub(super) fn restore(&self, live: Vec<(Join, Joined)>) {
+        if let Err(error) = self.host.enable_forwarding() {
+            tracing::warn!(%error, "containers will not reach beyond this host");
+        }
+        self.ensure_predefined();
+        let bridges = self.bridges();
+        for bridge in &bridges {
+            if let Err(error) = self.host.ensure_bridge(bridge) {
+                tracing::error!(network.link = bridge.name, %error, "cannot make a bridge");
+            }
+        }
+        for (join, joined) in &live {
+            self.adopt(join, joined);
+        }
+        let publications: Vec<Publication> = {
+            let state = self.state();
+            state.sandboxes.values().flat_map(|sandbox| sandbox.publications.clone()).collect()
+        };
+        if let Err(error) = self.host.write_rules(&bridges, &publications) {
+            tracing::error!(%error, "cannot write packet rules: networks are not isolated, ports are closed");
+        }
+        for (join, joined) in &live {
+            self.answer_again(join, joined);
+        }
+        self.sweep(&bridges);
+    }
+
+    fn bridges(&self) -> Vec<Bridge> {
+        self.state().networks.values().filter_map(|network| network.record.bridge()).collect()
+    }
+
+    /// The three networks every engine has.
+    fn ensure_predefined(&self) {
+        for (name, driver) in [("host", Driver::Host), ("none", Driver::Null), ("bridge", Driver::Bridge)] {
+            if self.state().find(name).is_some() {
+                continue;
+            }
+            let record = match driver {
+                Driver::Bridge => match self.default_bridge() {
+                    Some(record) => record,
+                    None => continue,
+                },
+                driver => predefined(name, driver, Vec::new(), BTreeMap::new()),
+            };
+            if let Err(error) = self.shelf.save(&record) {
+                tracing::warn!(network.name = name, %error, "cannot keep a network's record");
+            }
+            self.state().networks.insert(record.id.clone(), Network::new(record));
+        }
+        self.heed_flags();
+    }
+
+    /// `--bip` and `--mtu` may have changed since the record was made.
+    fn heed_flags(&self) {
+        let Some(address) = self.default_bridge.address else { return };
+        let mut state = self.state();
+        let Some(network) = state.find_mut("bridge") else { return };
+        let current = network.record.subnets.first().map(|subnet| (subnet.cidr, subnet.gateway));
+        if current == Some((address.network(), Some(address.ip()))) {
+            return;
+        }
+        let mut record = (*network.record).clone();
+        record.subnets = vec![subnet(address.network(), address)];
+        if let Err(error) = self.shelf.save(&record) {
+            tracing::warn!(%error, "cannot keep the default bridge's record");
+        }
+        *network = Network::new(record);
+    }
+
+    /// `docker0` with the address it has, the one asked for, or the first that is free.
+    fn default_bridge(&self) -> Option<Record> {
+        let link = self.default_bridge.link.clone()?;
+        let address = self.default_bridge.address.or_else(|| self.address_of(&link)).or_else(|| {
+            let taken = self.host.taken_subnets().unwrap_or_default();
+            let subnet = ipam::choose_subnet(&self.pools, &taken).ok()?;
+            let gateway = AddressBook::new(subnet, None).allocate().ok()?;
+            Cidr::new(gateway, subnet.prefix())
+        });
+        let Some(address) = address else {
+            tracing::error!("no subnet is free for the default bridge");
+            return None;
+        };
+        let options = [
+            (option::DEFAULT, "true".to_owned()),
+            (option::ICC, "true".to_owned()),
+            (option::MASQUERADE, "true".to_owned()),
+            (option::HOST_ADDRESS, Ipv4Addr::UNSPECIFIED.to_string()),
+            (option::NAME, link),
+            (option::MTU, self.default_bridge.mtu.unwrap_or(1500).to_string()),
+        ];
+        let options = options.map(|(name, value)| (name.to_owned(), value)).into();
+        Some(predefined("bridge", Driver::Bridge, vec![subnet(address.network(), address)], options))
+    }
+
+    /// The IPv4 address of a link that is there already.
+    fn address_of(&self, link: &str) -> Option<Cidr> {
+        let index = self.host.links().ok()?.into_iter().find(|found| found.name == link)?.index;
+        self.host.address_of(index).ok()?
+    }
+
+    /// Takes over what a running container has.
+    fn adopt(&self, join: &Join, joined: &Joined) {
+        let namespace = match NetNs::open(&joined.sandbox) {
+            Ok(namespace) => Arc::new(namespace),
+            Err(error) => {
+                tracing::error!(container.id = %join.container, %error, "its network namespace is gone");
+                return;
+            }
+        };
+        let endpoints = self.adopt_endpoints(join, joined);
+        let (leases, publications) = self.adopt_ports(joined, &endpoints);
+        let sandbox = Sandbox {
+            path: joined.sandbox.clone(),
+            namespace,
+            endpoints,
+            leases,
+            publications,
+            name_server: None,
+            links: None,
+        };
+        self.state().sandboxes.insert(join.container.clone(), sandbox);
+    }
+
+    fn adopt_endpoints(&self, join: &Join, joined: &Joined) -> BTreeMap<String, Endpoint> {
+        let mut state = self.state();
+        let mut endpoints = BTreeMap::new();
+        // Links were numbered in the order of the names when the container started.
+        for (at, (name, shown)) in joined.endpoints.iter().enumerate() {
+            let Some(network) = state.find_mut(name) else {
+                tracing::error!(container.id = %join.container, network.name = name, "its network is gone");
+                continue;
+            };
+            let addresses = shown_addresses(shown);
+            for address in &addresses {
+                // Given out to it before: that it is taken is what we want.
+                network.books.iter_mut().for_each(|book| drop(book.claim(address.ip())));
+            }
+            let id = shown.endpoint_id.as_deref().and_then(Id::parse).unwrap_or_else(Id::random);
+            let endpoint = Endpoint {
+                id,
+                network: network.record.id.clone(),
+                container: join.container.clone(),
+                container_name: join.name.clone(),
+                mac: shown
+                    .mac_address
+                    .as_deref()
+                    .and_then(|mac| mac.parse().ok())
+                    .unwrap_or(drydock_networks::netlink::Mac::ZERO),
+                addresses,
+                link: format!("eth{at}"),
+                names: shown.dns_names.clone().unwrap_or_default(),
+                gateway_priority: shown.gw_priority.unwrap_or(0),
+            };
+            let name = network.record.name.clone();
+            state.plug(&endpoint);
+            endpoints.insert(name, endpoint);
+        }
+        endpoints
+    }
+
+    fn adopt_ports(
+        &self,
+        joined: &Joined,
+        endpoints: &BTreeMap<String, Endpoint>,
+    ) -> (Vec<PortLease>, Vec<Publication>) {
+        let mut leases = Vec::new();
+        let publications = publications(joined, endpoints);
+        for publication in &publications {
+            let leased = self.ports.lease(
+                self.host.namespace(),
+                publication.protocol,
+                publication.host,
+                publication.host_port,
+            );
+            match leased {
+                Ok(lease) => leases.push(lease),
+                Err(error) => tracing::warn!(%error, "a published port is somebody else's now"),
+            }
+        }
+        (leases, publications)
+    }
+
+    /// Starts a running container's name server again, once all names are known.
+    fn answer_again(&self, join: &Join, joined: &Joined) {
+        let mut state = self.state();
+        let Some(sandbox) = state.sandboxes.get(&join.container) else { return };
+        if !has_names(&state.records(&sandbox.endpoints)) {
+            return;
+        }
+        let namespace = sandbox.namespace.clone();
+        let zones = state.zones(sandbox.endpoints.values(), None);
+        match NameServer::start(&namespace, zones, self.names.upstream(&join.dns)) {
+            Ok(server) => {
+                if let Some(sandbox) = state.sandboxes.get_mut(&join.container) {
+                    sandbox.name_server = Some(server);
+                }
+            }
+            Err(error) => {
+                tracing::error!(container.id = %join.container, sandbox = %joined.sandbox.display(), %error);
+            }
+        }
+    }
+
+    /// Removes links and namespaces of ours that belong to no container.
+    fn sweep(&self, bridges: &[Bridge]) {
+        let (links, sandboxes): (HashSet<String>, HashSet<PathBuf>) = {
+            let state = self.state();
+            let endpoints = state.sandboxes.values().flat_map(|sandbox| sandbox.endpoints.values());
+            let links = endpoints.map(|endpoint| host_link(&endpoint.id)).collect();
+            (links, state.sandboxes.values().map(|sandbox| sandbox.path.clone()).collect())
+        };
+        self.sweep_links(bridges, &links);
+        let folder = std::fs::read_dir(self.spares.folder());
+        for path in folder.into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if sandboxes.contains(&path) || self.spares.holds(&path) {
+                continue;
+            }
+            if let Err(error) = NetNs::remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a network namespace");
+            }
+        }
+    }
+
+    fn sweep_links(&self, bridges: &[Bridge], keep: &HashSet<String>) {
+        let present = match self.host.links() {
+            Ok(present) => present,
+            Err(error) => return tracing::warn!(%error, "cannot look for links that were left"),
+        };
+        let ours: HashSet<u32> = present
+            .iter()
+            .filter(|link| bridges.iter().any(|bridge| bridge.name == link.name))
+            .map(|link| link.index)
+            .collect();
+        let left = present.iter().filter(|link| {
+            link.master.is_some_and(|master| ours.contains(&master))
+                && link.name.starts_with("veth")
+                && !keep.contains(&link.name)
+        });
+        for link in left {
+            if let Err(error) = self.host.detach(&link.name) {
+                tracing::warn!(link = link.name, %error, "cannot delete a link that was left");
+            }
+        }
+    }
+}
+
+fn predefined(name: &str, driver: Driver, subnets: Vec<Subnet>, options: BTreeMap<String, String>) -> Record {
+    Record {
+        id: Id::random(),
+        name: name.to_owned(),
+        created: crate::container::record::now(),
+        driver,
+        enable_ipv6: false,
+        internal: false,
+        attachable: false,
+        subnets,
+        chosen_subnet: false,
+        ipam_driver: "default".into(),
+        ipam_options: None,
+        options,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn subnet(cidr: Cidr, gateway: Cidr) -> Subnet {
+    Subnet { cidr, range: None, gateway: Some(gateway.ip()), auxiliary: BTreeMap::new() }
+}
+
+/// The ports a container was shown to have, as rules.
+fn publications(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<Publication> {
+    let way_out = joined
+        .endpoints
+        .iter()
+        .filter(|(_, shown)| shown.gateway.as_deref().is_some_and(|gateway| !gateway.is_empty()));
+    let way_out = way_out
+        .min_by_key(|(name, shown)| (std::cmp::Reverse(shown.gw_priority.unwrap_or(0)), (*name).clone()));
+    let container = way_out.and_then(|(name, _)| match endpoints.get(name)?.address(true)?.ip() {
+        std::net::IpAddr::V4(ip) => Some(ip),
+        std::net::IpAddr::V6(_) => None,
+    });
+    let Some(container) = container else { return Vec::new() };
+    let mut publications = Vec::new();
+    for (key, bindings) in &joined.ports {
+        let Some((port, protocol)) = key.split_once('/') else { continue };
+        let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
+        for binding in bindings.iter().flatten() {
+            let read = || {
+                Some(Publication {
+                    host: binding.host_ip.as_deref()?.parse().ok()?,
+                    host_port: binding.host_port.as_deref()?.parse().ok()?,
+                    protocol,
+                    container,
+                    container_port: port.parse().ok()?,
+                })
+            };
+            publications.extend(read());
+        }
+    }
+    publications
+}

@@ -1,0 +1,271 @@
+//! The network service: what lives as long as the engine's process, and the public verbs.
+//!
+//! Tasks, both ending with the service: one refills the stock of namespaces (`spares`), one takes
+//! apart what containers left (`leave`). Verbs that ask the kernel run on the blocking pool.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bollard_stubs::models::{EndpointSettings, NetworkCreateRequest};
+use drydock_networks::bridge::Host;
+use drydock_networks::ipam::{self, Pool};
+use drydock_networks::ports::Ports;
+use drydock_networks::{Cidr, NetNs};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+
+use super::connect::DisconnectError;
+use super::create::{CreateError, Created};
+use super::inspect::{Filters, Inspected};
+use super::join::JoinError;
+use super::leave::{LeaveError, Remains};
+use super::names::Names;
+use super::record::{Record, Shelf};
+use super::remove::RemoveError;
+use super::spares::Spares;
+use super::state::{Network, State};
+use super::{Join, Joined};
+use crate::config::Config;
+use crate::events::Events;
+use crate::id::Id;
+
+/// Networks, sandboxes and endpoints.
+#[derive(Debug)]
+pub struct NetworkService {
+    inner: Arc<Inner>,
+    tasks: [AbortHandle; 2],
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub events: Events,
+    pub host: Host,
+    pub ports: Ports,
+    pub shelf: Shelf,
+    pub spares: Arc<Spares>,
+    pub names: Names,
+    pub pools: Vec<Pool>,
+    /// `--bip`, `--bridge`, `--mtu`, `--icc`: the default bridge.
+    pub default_bridge: DefaultBridge,
+    pub remains: mpsc::UnboundedSender<Remains>,
+    pub taken_apart: Notify,
+    state: Mutex<State>,
+    leaving: Mutex<HashSet<Id>>,
+}
+
+/// How the daemon was told to make the default bridge.
+#[derive(Clone, Debug)]
+pub(super) struct DefaultBridge {
+    pub address: Option<Cidr>,
+    /// The link; `None`: there is to be none (`--bridge none`).
+    pub link: Option<String>,
+    pub mtu: Option<u32>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("open network records in {path}")]
+    Records { path: PathBuf, source: std::io::Error },
+    #[error("open network namespaces in {path}")]
+    Namespaces { path: PathBuf, source: std::io::Error },
+    #[error("invalid default address pool {base} size {size}")]
+    Pool { base: String, size: u8 },
+    #[error("invalid address of the default bridge: {0}")]
+    Bip(String),
+}
+
+impl NetworkService {
+    /// Reads the records. Nothing is made before [`NetworkService::restore`].
+    pub async fn open(config: &Config, events: Events) -> Result<Self, OpenError> {
+        let folder = config.data_root.join("network");
+        let records = |source| OpenError::Records { path: folder.clone(), source };
+        let shelf = Shelf::open(folder.clone()).map_err(records)?;
+        let networks = shelf.load().map_err(records)?;
+        let netns = config.exec_root.join("netns");
+        let namespaces = |source| OpenError::Namespaces { path: netns.clone(), source };
+        let spares = Spares::open(netns.clone()).map_err(namespaces)?;
+        let host = Host::new(NetNs::own().map_err(namespaces)?);
+        let (remains, queue) = mpsc::unbounded_channel();
+        let inner = Arc::new(Inner {
+            events,
+            host,
+            ports: Ports::default(),
+            shelf,
+            spares: spares.clone(),
+            names: Names::new(config),
+            pools: pools(config)?,
+            default_bridge: default_bridge(config)?,
+            remains,
+            taken_apart: Notify::new(),
+            state: Mutex::default(),
+            leaving: Mutex::default(),
+        });
+        for record in networks {
+            inner.state().networks.insert(record.id.clone(), Network::new(record));
+        }
+        let tasks = [
+            tokio::spawn(spares.keep()).abort_handle(),
+            tokio::spawn(take_apart(Arc::downgrade(&inner), queue)).abort_handle(),
+        ];
+        Ok(Self { inner, tasks })
+    }
+
+    /// Whether `docker create` may name this network now; answers its name.
+    pub fn resolve(&self, network: &str) -> Result<String, JoinError> {
+        let state = self.inner.state();
+        let found = state.find(network).map(|found| found.record.name.clone());
+        found.ok_or_else(|| JoinError::NoSuchNetwork(network.to_owned()))
+    }
+
+    /// Makes the container's sandbox and connects it. What was made is undone when a step fails.
+    pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
+        self.inner.wait_until_gone(&join.container).await;
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || inner.join(&join)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(JoinError::Ending),
+        }
+    }
+
+    /// Gives everything of the container's sandbox back: ports, addresses, links, namespace. Goes on after a
+    /// failing step and reports the first. Nothing happens when there is no sandbox.
+    pub async fn leave(&self, container: &Id) -> Result<(), LeaveError> {
+        // Two short exchanges with the kernel at most: cheaper than another thread.
+        self.inner.leave(container)
+    }
+
+    /// Connects a container that runs to one more network.
+    pub async fn connect(
+        &self,
+        join: Join,
+        network: &str,
+        settings: EndpointSettings,
+    ) -> Result<(String, EndpointSettings), JoinError> {
+        let (inner, network) = (self.inner.clone(), network.to_owned());
+        match tokio::task::spawn_blocking(move || inner.connect(&join, &network, &settings)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(JoinError::Ending),
+        }
+    }
+
+    /// Disconnects a container that runs from a network; answers the network's name.
+    pub async fn disconnect(&self, container: &Id, network: &str) -> Result<String, DisconnectError> {
+        self.inner.disconnect(container, network)
+    }
+
+    /// A container that runs has a new name.
+    pub fn rename(&self, container: &Id, name: &str) {
+        self.inner.rename(container, name);
+    }
+
+    /// After a restart of the engine: these containers still run, with what `join` answered then.
+    /// Sandboxes of all others are released. Makes the bridges and rules anew where they are missing.
+    pub async fn restore(&self, live: Vec<(Join, Joined)>) {
+        let inner = self.inner.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || inner.restore(live)).await {
+            tracing::error!(%error, "networks could not be restored");
+        }
+    }
+
+    pub async fn create(&self, request: NetworkCreateRequest) -> Result<Created, CreateError> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || inner.create(request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(CreateError::Ending),
+        }
+    }
+
+    pub async fn remove(&self, reference: &str) -> Result<(), RemoveError> {
+        let (inner, reference) = (self.inner.clone(), reference.to_owned());
+        match tokio::task::spawn_blocking(move || inner.remove(&reference)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(RemoveError::Ending),
+        }
+    }
+
+    /// Removes what no container uses; answers names.
+    pub async fn prune(&self, filters: Filters) -> Vec<String> {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || inner.prune(&filters)).await.unwrap_or_default()
+    }
+
+    pub fn inspect(&self, reference: &str) -> Option<Inspected> {
+        let state = self.inner.state();
+        state.find(reference).map(|network| Inspected::new(network, true))
+    }
+
+    /// All that match, in order of name; without their containers, as moby lists them.
+    pub fn list(&self, filters: &Filters) -> Vec<Inspected> {
+        let state = self.inner.state();
+        let mut all: Vec<_> = state.networks.values().filter(|network| filters.admit(network)).collect();
+        all.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        all.into_iter().map(|network| Inspected::new(network, false)).collect()
+    }
+}
+
+impl Drop for NetworkService {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Inner {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn leaving(&self) -> MutexGuard<'_, HashSet<Id>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes an event of a network.
+    pub fn tell(&self, action: &str, record: &Record, container: Option<&Id>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), record.name.clone()),
+            ("type".to_owned(), record.driver.name().to_owned()),
+        ]);
+        if let Some(container) = container {
+            attributes.insert("container".to_owned(), container.to_string());
+        }
+        self.events.publish("network", action, record.id.as_str(), attributes);
+    }
+}
+
+async fn take_apart(inner: std::sync::Weak<Inner>, mut queue: mpsc::UnboundedReceiver<Remains>) {
+    const AT_ONCE: usize = 64;
+    let mut all = Vec::new();
+    while queue.recv_many(&mut all, AT_ONCE).await > 0 {
+        let Some(inner) = inner.upgrade() else { return };
+        let some = std::mem::take(&mut all);
+        if tokio::task::spawn_blocking(move || inner.take_apart(some)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn pools(config: &Config) -> Result<Vec<Pool>, OpenError> {
+    if config.default_address_pools.is_empty() {
+        return Ok(ipam::default_pools());
+    }
+    let read = |pool: &crate::config::AddressPool| {
+        let base = pool.base.parse::<Cidr>().ok().filter(|base| base.prefix() <= pool.size)?;
+        Cidr::new(base.ip(), pool.size).map(|_| Pool { base: base.network(), size: pool.size })
+    };
+    config
+        .default_address_pools
+        .iter()
+        .map(|pool| read(pool).ok_or_else(|| OpenError::Pool { base: pool.base.clone(), size: pool.size }))
+        .collect()
+}
+
+fn default_bridge(config: &Config) -> Result<DefaultBridge, OpenError> {
+    let address = config.bip.as_deref().filter(|bip| !bip.is_empty());
+    let address = address.map(|bip| bip.parse().map_err(|_| OpenError::Bip(bip.to_owned()))).transpose()?;
+    let link = match config.bridge.as_deref() {
+        Some("none") => None,
+        Some("") | None => Some("docker0".to_owned()),
+        Some(link) => Some(link.to_owned()),
+    };
+    Ok(DefaultBridge { address, link, mtu: config.mtu })
+}

@@ -1,0 +1,195 @@
+//! What the engine knows of its networks: one table under one lock, which is never held while
+//! the kernel is asked for anything.
+//!
+//! Writers: `create` and `remove` (networks), `join`, `leave` and `connect` (sandboxes and
+//! endpoints), `restore` (all, once).
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use drydock_networks::bridge::Publication;
+use drydock_networks::dns::{NameServer, Zone, Zones};
+use drydock_networks::ipam::{AddressBook, AddressError};
+use drydock_networks::netlink::Mac;
+use drydock_networks::ports::PortLease;
+use drydock_networks::{Cidr, NetNs};
+
+use super::record::Record;
+use crate::id::Id;
+
+/// A network and who is on it.
+#[derive(Debug)]
+pub struct Network {
+    pub record: Arc<Record>,
+    /// One per subnet, in the record's order.
+    pub books: Vec<AddressBook>,
+    pub endpoints: HashMap<Id, Endpoint>,
+    pub zone: Arc<Zone>,
+    /// Being removed: nobody may join any more.
+    pub is_leaving: bool,
+}
+
+impl Network {
+    pub fn new(record: Record) -> Self {
+        let books = record.subnets.iter().map(book).collect();
+        let zone = Arc::new(Zone::new(&record.name));
+        Self { record: Arc::new(record), books, endpoints: HashMap::new(), zone, is_leaving: false }
+    }
+
+    /// Takes an address of each subnet: the asked-for one, or the lowest that is free.
+    pub fn take_addresses(&mut self, asked: &[IpAddr]) -> Result<Vec<Cidr>, AddressError> {
+        if let Some(stray) =
+            asked.iter().find(|ip| !self.books.iter().any(|book| book.subnet().contains(**ip)))
+        {
+            return Err(AddressError::Outside(*stray));
+        }
+        let mut taken = Vec::with_capacity(self.books.len());
+        for book in &mut self.books {
+            let address = match asked.iter().find(|ip| book.subnet().contains(**ip)) {
+                Some(ip) => book.claim(*ip).map(|()| *ip),
+                None => book.allocate(),
+            };
+            match address {
+                Ok(ip) => taken.extend(Cidr::new(ip, book.subnet().prefix())),
+                Err(error) => {
+                    self.give_back(&taken);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    pub fn give_back(&mut self, addresses: &[Cidr]) {
+        for address in addresses {
+            self.books.iter_mut().for_each(|book| {
+                if book.subnet().contains(address.ip()) {
+                    book.release(address.ip());
+                }
+            });
+        }
+    }
+}
+
+/// The addresses of a subnet that no endpoint may have are taken from the start.
+fn book(subnet: &super::record::Subnet) -> AddressBook {
+    let mut book = AddressBook::new(subnet.cidr, subnet.range);
+    for ip in subnet.gateway.iter().chain(subnet.auxiliary.values()) {
+        // Outside the subnet, or twice the same: nothing to keep free.
+        let _ = book.claim(*ip);
+    }
+    book
+}
+
+/// A container's end on a network.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub id: Id,
+    pub network: Id,
+    pub container: Id,
+    pub container_name: String,
+    pub mac: Mac,
+    /// With the prefix of their subnets; IPv4 first.
+    pub addresses: Vec<Cidr>,
+    /// Name of the link inside the sandbox.
+    pub link: String,
+    /// Names it is answered for, its own first. Empty on the default bridge.
+    pub names: Vec<String>,
+    pub gateway_priority: i64,
+}
+
+impl Endpoint {
+    /// The host's end of its veth pair, so named that it is found again after a restart.
+    pub fn host_link(&self) -> String {
+        host_link(&self.id)
+    }
+
+    pub fn address(&self, is_ipv4: bool) -> Option<Cidr> {
+        self.addresses.iter().copied().find(|address| address.ip().is_ipv4() == is_ipv4)
+    }
+}
+
+pub fn host_link(endpoint: &Id) -> String {
+    format!("veth{}", &endpoint.as_str()[..7])
+}
+
+/// A container's network namespace and all that is plugged into it.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub path: PathBuf,
+    pub namespace: Arc<NetNs>,
+    /// Which network each endpoint is on; keys are network names, the order of the links.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    pub leases: Vec<PortLease>,
+    pub publications: Vec<Publication>,
+    pub name_server: Option<NameServer>,
+    /// Names only this container knows (`--link`).
+    pub links: Option<Arc<Zone>>,
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+pub struct State {
+    pub networks: HashMap<Id, Network>,
+    pub sandboxes: HashMap<Id, Sandbox>,
+}
+
+impl State {
+    /// By full id, then by name, then by a unique prefix of an id.
+    pub fn find(&self, reference: &str) -> Option<&Network> {
+        let by_id = Id::parse(reference).and_then(|id| self.networks.get(&id));
+        let by_name = || self.networks.values().find(|network| network.record.name == reference);
+        let by_prefix = || {
+            let mut matching =
+                self.networks.values().filter(|network| network.record.id.as_str().starts_with(reference));
+            matching.next().filter(|_| !reference.is_empty() && matching.next().is_none())
+        };
+        by_id.or_else(by_name).or_else(by_prefix)
+    }
+
+    pub fn find_mut(&mut self, reference: &str) -> Option<&mut Network> {
+        let id = self.find(reference)?.record.id.clone();
+        self.networks.get_mut(&id)
+    }
+
+    /// The names a container with these endpoints may ask for.
+    pub fn zones<'a>(
+        &self,
+        endpoints: impl Iterator<Item = &'a Endpoint>,
+        links: Option<&Arc<Zone>>,
+    ) -> Zones {
+        let networks = endpoints.filter_map(|endpoint| self.networks.get(&endpoint.network));
+        let named = networks.filter(|network| !network.record.is_default_bridge());
+        Zones(links.cloned().into_iter().chain(named.map(|network| network.zone.clone())).collect())
+    }
+
+    /// Puts an endpoint on its network and makes its names known.
+    pub fn plug(&mut self, endpoint: &Endpoint) {
+        if let Some(network) = self.networks.get_mut(&endpoint.network) {
+            network.endpoints.insert(endpoint.id.clone(), endpoint.clone());
+            for address in &endpoint.addresses {
+                network.zone.insert(address.ip(), &endpoint.names);
+            }
+        }
+    }
+
+    /// Takes an endpoint off its network, but keeps its addresses from being given out: the
+    /// kernel may still answer for them.
+    pub fn unplug(&mut self, endpoint: &Endpoint) {
+        if let Some(network) = self.networks.get_mut(&endpoint.network) {
+            network.endpoints.remove(&endpoint.id);
+            for address in &endpoint.addresses {
+                network.zone.remove(address.ip());
+            }
+        }
+    }
+
+    /// Gives an unplugged endpoint's addresses out again.
+    pub fn forget(&mut self, endpoint: &Endpoint) {
+        if let Some(network) = self.networks.get_mut(&endpoint.network) {
+            network.give_back(&endpoint.addresses);
+        }
+    }
+}

@@ -52,3 +52,4 @@ pub use refs::IndexError;
 pub use remove::{RemoveError, Removed};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use store::{FindError, OpenError, Store};
+pub use stream::decompress;

@@ -36,7 +36,7 @@ impl<R: Read> Read for Watched<'_, R> {
 
 /// The plain bytes of a gzip, zstd or plain stream, told apart by their first bytes as Docker does: media
 /// types of old images are not to be trusted.
-pub(crate) fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub fn decompress<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut source = BufReader::with_capacity(128 * 1024, source);
     let first = source.fill_buf()?;
     Ok(if first.starts_with(&[0x1f, 0x8b]) {

@@ -272,6 +272,61 @@ impl Client {
         Ok(Some(format!("Bearer {token}")))
     }
 
+    /// All tags of a repository.
+    pub async fn tags(
+        &self,
+        name: &Named,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<String>, RegistryError> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            tags: Option<Vec<String>>,
+        }
+        let mut failed = None;
+        for source in self.sources(name, credentials, "pull") {
+            match self.json::<Answer>(&source, &source.url("tags/list"), Some(name)).await {
+                Ok(answer) => return Ok(answer.tags.unwrap_or_default()),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| RegistryError::Token { url: name.name() }))
+    }
+
+    /// The repositories that the mirrors list; none where there is no mirror.
+    pub async fn catalog(&self) -> Result<Vec<String>, RegistryError> {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            repositories: Vec<String>,
+        }
+        let mut names = Vec::new();
+        for endpoint in endpoints("docker.io", &self.options.mirrors, &self.options.insecure) {
+            if !endpoint.is_mirror {
+                continue;
+            }
+            let url = format!("{}/v2/_catalog", endpoint.url);
+            let source = Source { endpoint, path: String::new(), credentials: None, actions: "pull" };
+            names.extend(self.json::<Answer>(&source, &url, None).await?.repositories);
+        }
+        Ok(names)
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        source: &Source,
+        url: &str,
+        name: Option<&Named>,
+    ) -> Result<T, RegistryError> {
+        let response = self.send(source, Method::GET, url, |request| request).await?;
+        if !response.status().is_success() {
+            return Err(match name {
+                Some(name) => refused(name, url, response).await,
+                None => status_error(url, response).await,
+            });
+        }
+        response.json().await.map_err(|source| RegistryError::unreachable(url, source))
+    }
+
     /// `docker login`: whether the registry takes these credentials.
     pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<(), RegistryError> {
         let mut last = None;

@@ -147,6 +147,28 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// The configuration of an image; an index has none.
+    pub fn config(&self) -> Option<&Descriptor> {
+        match &self.content {
+            Content::Image { config, .. } => Some(config),
+            Content::Index(_) => None,
+        }
+    }
+
+    /// The platforms of an index.
+    pub fn platforms(&self) -> Vec<Platform> {
+        let Content::Index(entries) = &self.content else { return Vec::new() };
+        let named = entries.iter().filter_map(|entry| entry.platform.clone());
+        let platform = |one: EntryPlatform| Platform {
+            os: one.os,
+            architecture: one.architecture,
+            variant: one.variant,
+        };
+        named.map(platform).collect()
+    }
+}
+
 impl RawDescriptor {
     fn into_entry(self) -> IndexEntry {
         let descriptor = Descriptor { media_type: self.media_type, digest: self.digest, size: self.size };

@@ -3,11 +3,19 @@
 //! The bytes are `drydock-images`' and how they arrive is `drydock-registry`'s; this room knows both. The rest of the
 //! engine uses only what is public here.
 
+mod archive;
+mod delete;
+mod describe;
+mod filter;
+pub mod progress;
+mod transfer;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use drydock_images::{FindError, IndexError, SnapshotError, Store};
+use drydock_registry::{Client, Options};
 use http::StatusCode;
 
 use crate::config::Config;
@@ -15,10 +23,16 @@ use crate::error::ApiError;
 use crate::events::Events;
 use crate::wire::ContainerConfig;
 
+pub use archive::{ArchiveError, Saved};
+pub use delete::{DeleteError, Force, Use};
+pub use filter::{Filter, FilterError};
+pub use transfer::{PullRequest, TransferError};
+
 /// Names, layers and root file systems.
 #[derive(Debug)]
 pub struct ImageService {
     store: Store,
+    client: Client,
     events: Events,
 }
 
@@ -87,7 +101,12 @@ impl ImageService {
         let path = config.data_root.join("images");
         let store = Store::open(path.clone(), config.shared_store.clone())
             .map_err(|source| OpenError::Store { path, source })?;
-        Ok(Self { store, events })
+        let client = Client::new(Options {
+            mirrors: config.registry_mirrors.clone(),
+            insecure: config.insecure_registries.clone(),
+            ..Options::default()
+        });
+        Ok(Self { store, client, events })
     }
 
     /// Finds what `docker create IMAGE` names: a tag, a digest, an id or a unique prefix of one.
@@ -111,7 +130,10 @@ impl ImageService {
 
     /// Records a writable layer for `container` over `image`. Mounts nothing.
     pub fn create_rootfs(&self, container: &str, image: &Image) -> Result<(), RootfsError> {
-        self.store.prepare(container, &image.stored).map(drop).map_err(|source| rootfs_error(container, source))
+        self.store
+            .prepare(container, &image.stored)
+            .map(drop)
+            .map_err(|source| rootfs_error(container, source))
     }
 
     /// Mounts the container's root file system unless it is mounted already; answers where.
@@ -146,6 +168,14 @@ impl ImageService {
     pub fn rootfs_changes(&self, container: &str) -> Result<Vec<drydock_images::Change>, RootfsError> {
         let failed = |source| rootfs_error(container, source);
         self.store.snapshot(container).map_err(failed)?.changes().map_err(failed)
+    }
+
+    /// `docker tag`.
+    pub fn tag(&self, reference: &str, name: &drydock_images::Named) -> Result<(), LookupError> {
+        let image = self.store.find(reference)?;
+        self.store.tag(name, &image.id).map_err(LookupError::Index)?;
+        self.publish("tag", &image.id.to_string(), &name.clone().or_latest().familiar());
+        Ok(())
     }
 
     /// How many images there are, as `docker info` counts them.

@@ -1,50 +1,36 @@
-//! Endpoints of moby that this engine does not have: never a wrong 200.
+//! Requests no door takes: an endpoint of moby's that is not there yet, one for swarm managers only, or nothing.
 
-use std::sync::Arc;
+use axum::extract::Request;
+use http::StatusCode;
 
-use axum::Router;
-use axum::routing::any;
-use http::{StatusCode, Uri};
-
-use crate::engine::Engine;
 use crate::error::ApiError;
 
-pub fn routes() -> Router<Arc<Engine>> {
-    let mut router = Router::new();
-    for path in ["/build", "/build/prune", "/build/cancel", "/session", "/grpc"] {
-        router = router.route(path, any(async || ApiError::not_implemented("docker build")));
-    }
-    for path in ["/plugins", "/plugins/{*rest}"] {
-        router = router.route(path, any(async || ApiError::not_implemented("docker plugin")));
-    }
-    for path in ["/swarm/init", "/swarm/join", "/swarm/unlock"] {
-        router = router.route(path, any(async || ApiError::not_implemented("docker swarm")));
-    }
-    for path in SWARM_ONLY {
-        router = router.route(path, any(not_a_manager));
-    }
-    router
+/// First words of paths that moby knows.
+const KNOWN: [&str; 19] = [
+    "auth", "build", "commit", "configs", "containers", "distribution", "events", "exec", "grpc", "images", "info",
+    "networks", "nodes", "plugins", "session", "swarm", "system", "version", "volumes",
+];
+/// Only a swarm manager answers these; this engine is in no swarm.
+const MANAGERS: [&str; 5] = ["nodes", "services", "tasks", "secrets", "configs"];
+
+pub async fn answer(request: Request) -> ApiError {
+    explain(request.method().as_str(), request.uri().path())
 }
 
-/// Only a swarm manager answers these; this engine is in no swarm.
-const SWARM_ONLY: &[&str] = &[
-    "/swarm",
-    "/swarm/leave",
-    "/swarm/update",
-    "/swarm/unlockkey",
-    "/nodes",
-    "/nodes/{*rest}",
-    "/services",
-    "/services/{*rest}",
-    "/tasks",
-    "/tasks/{*rest}",
-    "/secrets",
-    "/secrets/{*rest}",
-    "/configs",
-    "/configs/{*rest}",
-];
+fn explain(method: &str, path: &str) -> ApiError {
+    let mut words = path.trim_start_matches('/').split('/');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match (first, second) {
+        ("swarm", "init" | "join" | "unlock") => ApiError::not_implemented(&format!("docker swarm {second}")),
+        ("swarm", _) => not_a_manager(),
+        (first, _) if MANAGERS.contains(&first) => not_a_manager(),
+        ("build" | "session" | "grpc", _) => ApiError::not_implemented("docker build"),
+        (first, _) if KNOWN.contains(&first) => ApiError::not_implemented(&format!("{method} {path}")),
+        _ => ApiError::not_found("page not found"),
+    }
+}
 
-async fn not_a_manager() -> ApiError {
+fn not_a_manager() -> ApiError {
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect \
@@ -52,6 +38,22 @@ async fn not_a_manager() -> ApiError {
     )
 }
 
-pub async fn no_such_page(_uri: Uri) -> ApiError {
-    ApiError::not_found("page not found")
+#[cfg(test)]
+mod tests {
+    use super::explain;
+
+    #[test]
+    fn what_is_not_there_is_never_a_success() {
+        let cases = [
+            ("POST", "/build", 501),
+            ("POST", "/swarm/init", 501),
+            ("GET", "/services", 503),
+            ("GET", "/swarm", 503),
+            ("GET", "/containers/x/attach/ws", 501),
+            ("GET", "/nonsense", 404),
+        ];
+        for (method, path, status) in cases {
+            assert_eq!(explain(method, path).status.as_u16(), status, "{path}");
+        }
+    }
 }

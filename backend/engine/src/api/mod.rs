@@ -7,6 +7,7 @@ pub mod images;
 pub mod networks;
 pub mod query;
 mod system;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -23,9 +24,10 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .merge(exec::routes())
         .merge(images::routes())
         .merge(networks::routes())
-        .merge(absent::routes())
-        .fallback(absent::no_such_page)
-        .method_not_allowed_fallback(absent::no_such_page)
+        .merge(volumes::routes())
+        .fallback(absent::answer)
+        .method_not_allowed_fallback(absent::answer)
+        .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(engine)
 }
 

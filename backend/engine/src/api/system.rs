@@ -2,14 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::response::IntoResponse;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderValue, header};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
 
+use crate::api::query::{Filters, Parameters, moment};
+use crate::container::record::Status;
 use crate::engine::Engine;
+use crate::error::ApiResult;
+use crate::events::Message;
+use crate::http::version::{NEWEST, OLDEST};
+
+/// The engine release whose API this is.
+pub const RELEASE: &str = "28.5.1";
 
 pub fn routes() -> Router<Arc<Engine>> {
-    Router::new().route("/_ping", get(ping))
+    Router::new()
+        .route("/_ping", get(ping))
+        .route("/version", get(version))
+        .route("/info", get(info))
+        .route("/events", get(events))
 }
 
 async fn ping() -> impl IntoResponse {
@@ -21,4 +38,195 @@ async fn ping() -> impl IntoResponse {
         ("content-type", "text/plain; charset=utf-8"),
     ];
     (headers, "OK")
+}
+
+async fn version(State(engine): State<Arc<Engine>>) -> Json<Value> {
+    let own = env!("CARGO_PKG_VERSION");
+    let api = NEWEST.to_string();
+    let least = OLDEST.to_string();
+    let details = json!({
+        "ApiVersion": api, "Arch": "amd64", "BuildTime": "", "Experimental": "false", "GitCommit": own,
+        "GoVersion": "", "KernelVersion": engine.host.kernel, "MinAPIVersion": least, "Os": "linux",
+    });
+    Json(json!({
+        "Platform": { "Name": format!("Drydock Engine {own}") },
+        "Components": [
+            { "Name": "Engine", "Version": RELEASE, "Details": details },
+            { "Name": "drydock-runtime", "Version": own, "Details": { "GitCommit": own } },
+        ],
+        "Version": RELEASE,
+        "ApiVersion": api,
+        "MinAPIVersion": least,
+        "GitCommit": format!("drydock-{own}"),
+        "GoVersion": "",
+        "Os": "linux",
+        "Arch": "amd64",
+        "KernelVersion": engine.host.kernel,
+        "BuildTime": "",
+    }))
+}
+
+async fn info(State(engine): State<Arc<Engine>>) -> Json<Value> {
+    let statuses: Vec<Status> = engine.containers.all().iter().map(|container| container.status()).collect();
+    let count = |wanted: fn(&Status) -> bool| statuses.iter().filter(|status| wanted(status)).count();
+    let (config, host) = (&engine.config, &engine.host);
+    let security = if host.in_user_namespace {
+        json!(["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"])
+    } else {
+        json!(["name=seccomp,profile=builtin", "name=cgroupns"])
+    };
+    let mut answer = json!({
+        "ID": engine.id,
+        "Containers": statuses.len(),
+        "ContainersRunning": count(|status| matches!(status, Status::Running | Status::Restarting)),
+        "ContainersPaused": count(|status| *status == Status::Paused),
+        "ContainersStopped": count(|status| !status.counts_as_running()),
+        "Images": engine.images.count(),
+        "Driver": "overlay2",
+        "DriverStatus": [
+            ["Backing Filesystem", "extfs"],
+            ["Supports d_type", "true"],
+            ["Using metacopy", "false"],
+            ["Native Overlay Diff", if host.in_user_namespace { "false" } else { "true" }],
+            ["userxattr", if host.in_user_namespace { "true" } else { "false" }],
+        ],
+        "Plugins": {
+            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
+            "Log": ["json-file", "local", "none"],
+        },
+        "SystemTime": crate::container::record::now(),
+        "LoggingDriver": config.log_driver,
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": if host.cgroup_v2 { "2" } else { "1" },
+        "KernelVersion": host.kernel,
+        "OperatingSystem": host.os,
+        "OSVersion": host.os_version,
+        "OSType": "linux",
+        "Architecture": "x86_64",
+        "NCPU": host.cpus,
+        "MemTotal": host.memory,
+        "Name": host.name,
+        "Labels": config.labels,
+        "DockerRootDir": config.data_root,
+        "ServerVersion": RELEASE,
+        "LiveRestoreEnabled": config.live_restore,
+        "DefaultRuntime": "runc",
+        "Runtimes": { "runc": { "path": config.shim } },
+        "InitBinary": "docker-init",
+        "SecurityOptions": security,
+        "Debug": config.debug,
+        "ExperimentalBuild": false,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+    });
+    let registries: Value = config
+        .insecure_registries
+        .iter()
+        .filter(|name| !name.contains('/'))
+        .map(|name| (name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false })))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let limits = json!({
+        "MemoryLimit": true, "SwapLimit": true, "CpuCfsPeriod": true, "CpuCfsQuota": true, "CPUShares": true,
+        "CPUSet": true, "PidsLimit": true, "OomKillDisable": !host.cgroup_v2, "IPv4Forwarding": true,
+        "BridgeNfIptables": true, "BridgeNfIp6tables": true, "NFd": 0, "NGoroutines": 0, "NEventsListener": 0,
+        "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Isolation": "", "Warnings": null,
+        "Swarm": {
+            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
+            "RemoteManagers": null,
+        },
+        "RegistryConfig": {
+            "AllowNondistributableArtifactsCIDRs": [], "AllowNondistributableArtifactsHostnames": [],
+            "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"], "IndexConfigs": registries,
+            "Mirrors": config.registry_mirrors,
+        },
+        "DefaultAddressPools": config.default_address_pools.iter()
+            .map(|pool| json!({ "Base": pool.base, "Size": pool.size })).collect::<Vec<_>>(),
+        "ContainerdCommit": { "ID": "" },
+        "RuncCommit": { "ID": env!("CARGO_PKG_VERSION") },
+        "InitCommit": { "ID": "" },
+        "GenericResources": null,
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut answer, limits) {
+        all.extend(more);
+    }
+    Json(answer)
+}
+
+/// What `docker events --filter` takes.
+struct Wanted {
+    filters: Filters,
+    since: Option<i128>,
+    until: Option<i128>,
+}
+
+impl Wanted {
+    fn takes(&self, message: &Message) -> bool {
+        let actor = &message.actor;
+        let name = actor.attributes.get("name");
+        let named = |wanted: &str| {
+            actor.id.starts_with(wanted) || name.is_some_and(|name| name == wanted)
+        };
+        let of_kind = |kind: &'static str| {
+            self.filters.get(kind).is_empty() || (message.kind == kind && self.filters.any(kind, named))
+        };
+        let action = message.action.split(':').next().unwrap_or(&message.action);
+        let image = |wanted: &str| {
+            named(wanted) || actor.attributes.get("image").is_some_and(|image| image == wanted)
+        };
+        self.since.is_none_or(|since| i128::from(message.time_nano) >= since)
+            && self.until.is_none_or(|until| i128::from(message.time_nano) <= until)
+            && self.filters.any("type", |kind| kind == message.kind)
+            && self.filters.any("event", |event| event == action || event == message.action)
+            && self.filters.any("scope", |scope| scope == message.scope)
+            && self.filters.labels(&actor.attributes)
+            && ["container", "network", "volume", "daemon"].into_iter().all(of_kind)
+            && self.filters.any("image", image)
+    }
+}
+
+async fn events(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult {
+    let filters = query.filters()?;
+    filters.only(&[
+        "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
+        "service", "type", "volume",
+    ])?;
+    let since = moment(query.text("since").unwrap_or_default())?;
+    let until = moment(query.text("until").unwrap_or_default())?;
+    let wanted = Wanted { filters, since, until };
+    let (past, live) = engine.events.subscribe();
+    // Without `since` only what comes is asked for.
+    let past = if since.is_some() || until.is_some_and(|until| until <= now()) { past } else { Vec::new() };
+    let past: Vec<_> = past.into_iter().filter(|message| wanted.takes(message)).map(|message| line(&message)).collect();
+    let first = futures_util::stream::iter(past);
+    let rest = futures_util::stream::unfold((live, wanted), async |(mut live, wanted)| {
+        loop {
+            let message = match wanted.until {
+                Some(until) => {
+                    let left = std::time::Duration::from_nanos(u64::try_from(until - now()).unwrap_or(0));
+                    tokio::time::timeout(left, live.recv()).await.ok()?
+                }
+                None => live.recv().await,
+            };
+            match message {
+                Ok(message) if wanted.takes(&message) => return Some((line(&message), (live, wanted))),
+                // A reader too slow for its place in the queue goes on with what is there.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    let stream = futures_util::StreamExt::chain(first, rest);
+    let mut response = Response::new(Body::from_stream(stream));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn now() -> i128 {
+    time::OffsetDateTime::now_utc().unix_timestamp_nanos()
+}
+
+fn line(message: &Message) -> Result<Bytes, serde_json::Error> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line.into())
 }

@@ -261,3 +261,16 @@ fn mount_device(target: &Path, device: &str, options: &BTreeMap<String, String>)
         }
     })
 }
+
+/// Bytes of all files below `path`; what cannot be read counts nothing.
+pub fn size(path: &Path) -> u64 {
+    let mut total = 0;
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => total += size(&entry.path()),
+            Ok(meta) => total += meta.len(),
+            Err(_) => {}
+        }
+    }
+    total
+}

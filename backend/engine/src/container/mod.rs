@@ -1,5 +1,6 @@
 //! Containers: records, and one verb per file.
 
+pub mod cgroup;
 pub mod create;
 pub mod exec;
 pub mod files;
@@ -21,8 +22,12 @@ pub mod shim;
 pub mod signal;
 pub mod spec;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod summary;
+pub mod top;
+pub mod update;
+pub mod view;
 
 pub use live::Container;
 pub use record::Record;

@@ -1,10 +1,12 @@
 //! `/containers/…`.
 
+mod archive;
 mod attach;
 mod create;
 mod lifecycle;
 mod list;
 mod logs;
+mod observe;
 mod wait;
 
 pub use attach::size;
@@ -34,4 +36,10 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/containers/{name}/attach", post(attach::attach))
         .route("/containers/{name}/wait", post(wait::wait))
         .route("/containers/{name}/logs", get(logs::logs))
+        .route("/containers/{name}/top", get(observe::top))
+        .route("/containers/{name}/stats", get(observe::stats))
+        .route("/containers/{name}/update", post(observe::update))
+        .route("/containers/{name}/archive", get(archive::get).head(archive::stat).put(archive::put))
+        .route("/containers/{name}/export", get(archive::export))
+        .route("/containers/{name}/changes", get(archive::changes))
 }

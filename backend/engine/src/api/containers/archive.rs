@@ -1,0 +1,266 @@
+//! `docker cp`, `docker export` and `docker diff`.
+
+use std::fs::Metadata;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use futures_util::TryStreamExt;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::api::query::Parameters;
+use crate::container::record::rfc3339;
+use crate::container::view::{View, path_of};
+use crate::engine::Engine;
+use crate::error::{ApiError, ApiResult};
+
+const STAT: &str = "x-docker-container-path-stat";
+/// Chunks of an archive between the thread that packs it and the client.
+const WINDOW: usize = 8;
+
+pub async fn stat(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    Query(query): Query<Parameters>,
+) -> ApiResult {
+    let (_, headers) = find(&engine, &name, &query)?;
+    Ok((StatusCode::OK, headers).into_response())
+}
+
+/// What `path` means in the container, and the header that describes it.
+fn find(engine: &Arc<Engine>, name: &str, query: &Parameters) -> ApiResult<(View, HeaderMap)> {
+    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?;
+    let container = engine.containers.find(name)?;
+    let view = View::open(engine, &container).map_err(|error| internal(&error))?;
+    let place = view.open_place(path, false).map_err(|errno| missing(name, path, errno))?;
+    let own = path_of(&place);
+    let meta = std::fs::metadata(&own).map_err(|error| internal(&error))?;
+    let described = describe(path, &meta, link_target(&place));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(described.to_string());
+    let mut headers = HeaderMap::new();
+    headers.insert(STAT, HeaderValue::from_str(&encoded).map_err(|error| internal(&error))?);
+    Ok((view, headers))
+}
+
+fn link_target(place: &std::os::fd::OwnedFd) -> String {
+    let target = rustix::fs::readlinkat(place, "", Vec::new());
+    target.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn internal(error: &dyn std::error::Error) -> ApiError {
+    ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, error)
+}
+
+fn missing(name: &str, path: &str, errno: rustix::io::Errno) -> ApiError {
+    match errno {
+        rustix::io::Errno::NOENT => {
+            ApiError::not_found(format!("Could not find the file {path} in container {name}"))
+        }
+        rustix::io::Errno::NOTDIR => ApiError::invalid("not a directory"),
+        errno => ApiError::internal(format!("open {path}: {errno}")),
+    }
+}
+
+fn describe(path: &str, meta: &Metadata, link_target: String) -> Value {
+    let modified = time::OffsetDateTime::from_unix_timestamp(meta.mtime()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let modified = modified + time::Duration::nanoseconds(meta.mtime_nsec());
+    json!({
+        "name": base_name(path),
+        "size": meta.len(),
+        "mode": go_mode(meta),
+        "mtime": rfc3339(modified),
+        "linkTarget": link_target,
+    })
+}
+
+fn base_name(path: &str) -> String {
+    let clean = crate::container::mounts::clean(path);
+    clean.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/").to_owned()
+}
+
+/// Go's `os.FileMode`: the permission bits, and its own bits for kinds.
+fn go_mode(meta: &Metadata) -> u32 {
+    let kind = meta.file_type();
+    let mut mode = meta.mode() & 0o777;
+    let bits = [
+        (kind.is_dir(), 31),
+        (kind.is_symlink(), 27),
+        (kind.is_block_device() || kind.is_char_device(), 26),
+        (kind.is_fifo(), 25),
+        (kind.is_socket(), 24),
+        (meta.mode() & 0o4000 != 0, 23),
+        (meta.mode() & 0o2000 != 0, 22),
+        (kind.is_char_device(), 21),
+        (meta.mode() & 0o1000 != 0, 20),
+    ];
+    for (set, bit) in bits {
+        if set {
+            mode |= 1 << bit;
+        }
+    }
+    mode
+}
+
+pub async fn get(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    Query(query): Query<Parameters>,
+) -> ApiResult {
+    let (view, mut headers) = find(&engine, &name, &query)?;
+    let path = query.text("path").unwrap_or_default().to_owned();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    let body = tar_body(move |output| {
+        let place = view.open_place(&path, false)?;
+        let mut archive = tar::Builder::new(output);
+        archive.follow_symlinks(false);
+        pack(&mut archive, &place, &base_name(&path))?;
+        archive.finish()
+    });
+    Ok((StatusCode::OK, headers, body).into_response())
+}
+
+fn pack(
+    archive: &mut tar::Builder<impl Write>,
+    place: &std::os::fd::OwnedFd,
+    name: &str,
+) -> std::io::Result<()> {
+    let own = path_of(place);
+    let meta = std::fs::metadata(&own)?;
+    // The root of the file system has no name: its entries are relative.
+    let name = if name == "/" { "." } else { name };
+    if meta.file_type().is_symlink() {
+        let mut header = tar::Header::new_gnu();
+        header.set_metadata(&meta);
+        return archive.append_link(&mut header, name, link_target(place));
+    }
+    if meta.is_dir() {
+        // Through the descriptor's own name, so that what lies below is found without another look-up.
+        return archive.append_dir_all(name, own.join("."));
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(&meta);
+    if !meta.is_file() {
+        return archive.append_data(&mut header, name, std::io::empty());
+    }
+    archive.append_data(&mut header, name, std::fs::File::open(own)?)
+}
+
+/// A body that a thread writes.
+fn tar_body(write: impl FnOnce(Chunks) -> std::io::Result<()> + Send + 'static) -> Body {
+    let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
+    tokio::task::spawn_blocking(move || {
+        let output = Chunks { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
+        if let Err(error) = write(output) {
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
+}
+
+const CHUNK: usize = 64 << 10;
+
+/// Writes become chunks of a body.
+struct Chunks {
+    sender: tokio::sync::mpsc::Sender<std::io::Result<Bytes>>,
+    buffer: Vec<u8>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        self.sender.blocking_send(Ok(chunk.into())).map_err(gone)
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// `PUT`: an archive is unpacked into a directory of the container.
+pub async fn put(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    Query(query): Query<Parameters>,
+    request: Request,
+) -> ApiResult<StatusCode> {
+    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?.to_owned();
+    let container = engine.containers.find(&name)?;
+    let view = View::open(&engine, &container).map_err(|error| internal(&error))?;
+    if !view.is_writable(&path) {
+        return Err(ApiError::forbidden("container rootfs is marked read-only"));
+    }
+    let place = view.open_place(&path, true).map_err(|errno| missing(&name, &path, errno))?;
+    let target: PathBuf = std::fs::read_link(path_of(&place)).map_err(|error| internal(&error))?;
+    if !std::fs::metadata(path_of(&place)).is_ok_and(|meta| meta.is_dir()) {
+        return Err(ApiError::invalid("extraction point is not a directory"));
+    }
+    drop(target);
+    let stream = request.into_body().into_data_stream().map_err(std::io::Error::other);
+    let mut reader = tokio_util::io::SyncIoBridge::new(tokio_util::io::StreamReader::new(stream));
+    let unpacked = tokio::task::spawn_blocking(move || {
+        // Through the directory itself: the place cannot be exchanged while it is open.
+        let unpacked = drydock_images::unpack::unpack(&mut reader, &path_of(&place).join("."));
+        // What follows the archive's end belongs to the request still.
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        drop(view);
+        unpacked
+    })
+    .await
+    .map_err(|error| internal(&error))?;
+    unpacked.map_err(|error| internal(&error))?;
+    crate::container::publish(&engine, &container, "extract-to-dir", []);
+    Ok(StatusCode::OK)
+}
+
+pub async fn export(State(engine): State<Arc<Engine>>, Path(name): Path<String>) -> ApiResult {
+    let container = engine.containers.find(&name)?;
+    let id = container.id.to_string();
+    let root = engine.images.mount_rootfs(&id).map_err(|error| internal(&error))?;
+    crate::container::publish(&engine, &container, "export", []);
+    let body = tar_body(move |output| {
+        let packed = drydock_images::pack(&root, output, drydock_images::Deleted::LeftOut);
+        if !container.status().is_live() {
+            let _ = engine.images.unmount_rootfs(&id);
+        }
+        packed.map(drop).map_err(std::io::Error::other)
+    });
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((headers, body).into_response())
+}
+
+pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>) -> ApiResult<Response> {
+    let container = engine.containers.find(&name)?;
+    let id = container.id.to_string();
+    let changes = tokio::task::spawn_blocking(move || engine.images.rootfs_changes(&id))
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(|error| internal(&error))?;
+    let list: Vec<Value> = changes
+        .iter()
+        .map(|change| json!({ "Path": change.path, "Kind": change.kind as u8 }))
+        .collect();
+    Ok(Json(list).into_response())
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
@@ -38,15 +39,20 @@ fn programs(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies by rename, since a running node may hold the old file; leaves an equal file alone.
+/// Strips line tables on the way (they are for the debugger, in the target directory); replaces by rename, since a
+/// running node may hold the old file; leaves a file alone that is newer than its source.
 fn place(from: &Path, to: &Path) -> Result<()> {
-    let fresh = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|old| old == fresh) {
+    let built = modified(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if modified(to).is_ok_and(|placed| placed > built) {
         return Ok(());
     }
     let partial = to.with_extension("partial");
-    fs::copy(from, &partial).with_context(|| format!("cannot write {}", partial.display()))?;
+    run(Command::new("strip").arg("--strip-debug").arg("-o").arg(&partial).arg(from))?;
     fs::rename(&partial, to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn modified(file: &Path) -> std::io::Result<SystemTime> {
+    fs::metadata(file)?.modified()
 }
 
 fn labs(dist: &Path) -> Result<()> {

@@ -1,2 +1,8 @@
-//! drydock-runtime
-fn main() {}
+//! `drydock-runtime`: runc's command line before the library.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

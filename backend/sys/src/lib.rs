@@ -6,8 +6,8 @@
 
 pub mod child;
 pub mod fds;
-pub mod loops;
 pub mod keyring;
+pub mod loops;
 pub mod mount;
 pub mod namespaces;
 pub mod netlink;

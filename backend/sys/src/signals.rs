@@ -17,3 +17,10 @@ pub fn reset_all() -> io::Result<()> {
     }
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
+
+/// Sends a signal that has no name, such as a real-time one, to a process.
+pub fn send_realtime(process: rustix::process::Pid, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two numbers; an invalid signal is refused by the kernel.
+    let result = unsafe { libc::kill(process.as_raw_nonzero().get(), signal) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,92 @@
+//! `update`: new limits from options or from a file of resources.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use drydock_runtime::cgroup;
+use oci_spec::runtime::LinuxResources;
+use serde_json::{Map, Value, json};
+
+use super::Outcome;
+use super::options::{Global, UsageError, Word, Words, parse_id};
+
+/// Option, section and field of the specification's resources, and whether the value is text.
+const FIELDS: [(&str, &str, &str, bool); 13] = [
+    ("memory", "memory", "limit", false),
+    ("memory-reservation", "memory", "reservation", false),
+    ("memory-swap", "memory", "swap", false),
+    ("cpu-shares", "cpu", "shares", false),
+    ("cpu-share", "cpu", "shares", false),
+    ("cpu-period", "cpu", "period", false),
+    ("cpu-quota", "cpu", "quota", false),
+    ("cpu-burst", "cpu", "burst", false),
+    ("cpu-idle", "cpu", "idle", false),
+    ("cpuset-cpus", "cpu", "cpus", true),
+    ("cpuset-mems", "cpu", "mems", true),
+    ("pids-limit", "pids", "limit", false),
+    ("blkio-weight", "blockIO", "weight", false),
+];
+
+pub fn update(global: &Global, words: &mut Words) -> Outcome {
+    let (mut id, mut file) = (None, None::<PathBuf>);
+    let mut resources = Map::new();
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Value(value) if id.is_none() => id = Some(parse_id(&value)?),
+            Word::Value(extra) => return Err(lexopt::Error::UnexpectedArgument(extra).into()),
+            Word::Option(name) if name == "r" || name == "resources" => file = Some(words.path()?),
+            Word::Option(name) => {
+                let known = FIELDS.iter().find(|(option, ..)| *option == name);
+                let Some((option, section, field, text)) = known else {
+                    return Err(words.unexpected(&name).into());
+                };
+                let value = words.text()?;
+                let value = match text {
+                    true => Value::from(value),
+                    false => json!(bytes(&value).ok_or(UsageError::Number(option, value))?),
+                };
+                resources.entry(*section).or_insert_with(|| json!({}))[*field] = value;
+            }
+        }
+    }
+    let id = id.ok_or(UsageError::Missing("the container id"))?;
+    let (_, state) = global.open(&id)?;
+    let resources: LinuxResources = match file {
+        Some(path) if path.as_os_str() == "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            serde_json::from_str(&text)?
+        }
+        Some(path) => serde_json::from_slice(&std::fs::read(path)?)?,
+        None => serde_json::from_value(resources.into())?,
+    };
+    cgroup::update(&state.cgroup, &resources)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A number with an optional binary suffix, as runc takes memory.
+fn bytes(text: &str) -> Option<i64> {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.trim_end_matches(['b', 'i']);
+    let (digits, factor) = match number.chars().last()? {
+        'k' => (&number[..number.len() - 1], 1 << 10),
+        'm' => (&number[..number.len() - 1], 1 << 20),
+        'g' => (&number[..number.len() - 1], 1 << 30),
+        _ => (number, 1),
+    };
+    digits.parse::<i64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_have_suffixes() {
+        for (text, value) in [("5", 5), ("-1", -1), ("2k", 2048), ("1M", 1 << 20), ("1GiB", 1 << 30)] {
+            assert_eq!(bytes(text), Some(value), "{text}");
+        }
+        assert_eq!(bytes("x"), None);
+    }
+}

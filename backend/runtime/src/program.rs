@@ -1,0 +1,170 @@
+//! The last steps of every process that becomes a program in a container, its first or an executed one.
+
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
+
+use drydock_sys::{fds, process as sys_process, seccomp, signals};
+use oci_spec::runtime::Process;
+
+use crate::credentials::{self, CredentialsError, Sets};
+use crate::failure::Kind;
+use crate::limits::{self, LimitError};
+use crate::lookup::{self, LookupError};
+use crate::seccomp::Filter;
+use crate::stdio::{self, Inherited, Stdio};
+
+/// Everything about a program that was decided before the clone.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    pub process: &'a Process,
+    pub sets: Sets,
+    pub filter: Option<&'a Filter>,
+    pub stdio: &'a Stdio,
+    pub inherited: &'a Inherited,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    #[error("place stdin, stdout and stderr")]
+    Stdio(#[source] io::Error),
+    #[error("reset signals")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("set no_new_privs")]
+    NoNewPrivileges(#[source] io::Error),
+    #[error("install the seccomp filter")]
+    Seccomp(#[source] io::Error),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("chdir to cwd ({0:?}) set in config.json failed")]
+    Cwd(PathBuf, #[source] io::Error),
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error("close other descriptors on exec")]
+    Descriptors(#[source] io::Error),
+    #[error("exec {program}")]
+    Exec {
+        program: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ProgramError {
+    pub fn kind(&self) -> Kind {
+        match self {
+            ProgramError::Lookup(error) => error.kind(),
+            // The file exists, or lookup would have failed: its interpreter does not.
+            ProgramError::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
+            ProgramError::Exec { source, .. }
+                if matches!(source.raw_os_error(), Some(errno::EACCES | errno::ENOEXEC)) =>
+            {
+                Kind::Permission
+            }
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// `errno.h`.
+mod errno {
+    pub const ENOEXEC: i32 = 8;
+    pub const EACCES: i32 = 13;
+}
+
+/// A program found and allowed; only the executing is left.
+#[derive(Debug)]
+pub struct Prepared {
+    file: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl<'a> Program<'a> {
+    /// Becomes the program's user, with its limits, filter and descriptors, and finds it.
+    pub fn prepare(&self) -> Result<Prepared, ProgramError> {
+        let process = self.process;
+        if process.terminal() != Some(true) {
+            self.stdio.place().map_err(ProgramError::Stdio)?;
+        }
+        stdio::give_to(process.user().uid(), process.user().gid());
+        signals::reset_all().map_err(ProgramError::Signals)?;
+        if let Some(mask) = process.user().umask() {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));
+        }
+        limits::apply(process.rlimits().as_deref().unwrap_or_default())?;
+        if process.no_new_privileges() == Some(true) {
+            rustix::thread::set_no_new_privs(true)
+                .map_err(|error| ProgramError::NoNewPrivileges(error.into()))?;
+        } else {
+            // Needs CAP_SYS_ADMIN, which is about to go.
+            self.install_filter()?;
+        }
+        credentials::assume(process.user(), self.sets)?;
+        rustix::process::chdir(process.cwd())
+            .map_err(|error| ProgramError::Cwd(process.cwd().clone(), error.into()))?;
+        fds::close_from_on_exec(self.inherited.end()).map_err(ProgramError::Descriptors)?;
+        Ok(self.find()?)
+    }
+
+    fn install_filter(&self) -> Result<(), ProgramError> {
+        match self.filter {
+            Some(filter) => seccomp::install(&filter.program, filter.flags).map_err(ProgramError::Seccomp),
+            None => Ok(()),
+        }
+    }
+
+    fn find(&self) -> Result<Prepared, LookupError> {
+        let args = self.process.args().as_deref().unwrap_or_default();
+        let mut env = self.process.env().clone().unwrap_or_default();
+        let program = args.first().map(String::as_str).unwrap_or_default();
+        let file = lookup::find(program, &env)?;
+        if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+            env.push(format!("HOME={}", home(self.process.user().uid())));
+        }
+        env.extend(self.inherited.environment());
+        let strings = |list: &[String]| -> Result<Vec<CString>, LookupError> {
+            list.iter().map(|text| CString::new(text.as_str()).map_err(|_| LookupError::Nul)).collect()
+        };
+        Ok(Prepared { file, args: strings(args)?, env: strings(&env)? })
+    }
+
+    /// Executes the program. Returns only what kept it from running.
+    pub fn execute(&self, prepared: &Prepared) -> ProgramError {
+        if self.process.no_new_privileges() == Some(true)
+            && let Err(error) = self.install_filter()
+        {
+            return error;
+        }
+        let source = sys_process::exec(&prepared.file, &prepared.args, &prepared.env);
+        ProgramError::Exec { program: prepared.file.to_string_lossy().into_owned(), source }
+    }
+}
+
+/// The home of a user by the container's own `/etc/passwd`, as a login would set it.
+fn home(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    home_in(&passwd, uid).unwrap_or("/").to_owned()
+}
+
+fn home_in(passwd: &str, uid: u32) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let matches = fields.get(2)?.parse() == Ok(uid);
+        (matches && !fields.get(5)?.is_empty()).then(|| fields[5])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_found_by_user_id() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:33::/var/www:/bin/false\n";
+        assert_eq!(home_in(passwd, 33), Some("/var/www"));
+        assert_eq!(home_in(passwd, 5), None);
+    }
+}

@@ -1,0 +1,78 @@
+//! Letting a created container execute its program.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::bundle::Bundle;
+use crate::channel::{FromChild, FromParent, ToChild};
+use crate::create::{Created, short_path};
+use crate::failure::ChildFailure;
+use crate::hooks::{HookError, Subject};
+use crate::state::{State, StateDir, StateError, Status};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot start a container that is {0:?}")]
+    NotCreated(Status),
+    #[error("connect to {path}")]
+    Connect {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("tell the container to start")]
+    Tell(#[source] io::Error),
+    #[error(transparent)]
+    Child(#[from] ChildFailure),
+    #[error("the container did not understand")]
+    Protocol,
+    #[error(transparent)]
+    Config(#[from] StateError),
+    #[error(transparent)]
+    Hook(#[from] HookError),
+}
+
+/// Starts what this process created. Returns when the program runs.
+pub fn start_own(created: &Created, bundle: &Bundle) -> Result<(), StartError> {
+    release(&created.channel)?;
+    poststart(bundle, &created.state)
+}
+
+/// Starts what any process created with [`crate::create::Starter::Anyone`].
+pub fn start(dir: &StateDir, state: &State) -> Result<(), StartError> {
+    let status = dir.status(state);
+    if status != Status::Created {
+        return Err(StartError::NotCreated(status));
+    }
+    let path = dir.start_socket();
+    let connected = || -> io::Result<_> {
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let folder = std::fs::File::open(dir.path())?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(short_path(&folder, &path))?)?;
+        Ok(ToChild::from_socket(socket))
+    };
+    let channel = connected().map_err(|source| StartError::Connect { path: path.clone(), source })?;
+    let released = release(&channel);
+    // Gone or started: either way nobody listens there any more.
+    let _ = std::fs::remove_file(&path);
+    released?;
+    poststart(&dir.config(state)?, state)
+}
+
+fn release(channel: &ToChild) -> Result<(), StartError> {
+    channel.tell(FromParent::Start).map_err(StartError::Tell)?;
+    match channel.hear().map_err(StartError::Tell)? {
+        FromChild::Closed => Ok(()),
+        FromChild::Failed(failure) => Err(failure.into()),
+        _ => Err(StartError::Protocol),
+    }
+}
+
+fn poststart(bundle: &Bundle, state: &State) -> Result<(), StartError> {
+    let hooks = bundle.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_deref());
+    let subject = Subject { id: &state.id, bundle, pid: state.pid, status: Status::Running };
+    Ok(subject.run("poststart", hooks)?)
+}

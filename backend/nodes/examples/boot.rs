@@ -140,7 +140,10 @@ fn report(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     if let (Some(least), Some(most)) = (times.first(), times.last()) {
         let median = times[times.len() / 2];
-        println!("{what:34} median {median:>8.1?}   least {least:>8.1?}   most {most:>8.1?}   n {}", times.len());
+        println!(
+            "{what:34} median {median:>8.1?}   least {least:>8.1?}   most {most:>8.1?}   n {}",
+            times.len()
+        );
     }
 }
 

@@ -60,16 +60,16 @@ impl Subnet {
     }
 }
 
-/// The first of the pool's /24s that no session has and no route of the host leads into.
+/// The first of the pool's /24s that no session has, such that no route of the host leads into it or into its uplink.
 pub fn free_subnet(pool: (Ipv4Addr, u8), taken: &BTreeSet<u32>, routes: &[Cidr]) -> Option<u32> {
     (0..UPLINK_COUNT)
         .map_while(|number| Some((number, Subnet::nth(pool, number)?)))
         .filter(|(number, _)| !taken.contains(number))
         .find(|(_, subnet)| {
-            let network = Cidr::new(subnet.network(), SESSION_PREFIX);
-            network.is_some_and(|network| {
-                !routes.iter().any(|route| route.prefix() > 0 && route.overlaps(network))
-            })
+            let (uplink, _) = subnet.uplink();
+            let wanted = [Cidr::new(subnet.network(), SESSION_PREFIX), Cidr::new(uplink, UPLINK_PREFIX)];
+            let routes = routes.iter().filter(|route| route.prefix() > 0);
+            !routes.into_iter().any(|route| wanted.iter().flatten().any(|network| route.overlaps(*network)))
         })
         .map(|(number, _)| number)
 }
@@ -100,6 +100,8 @@ mod tests {
         assert_eq!(free_subnet(POOL, &BTreeSet::new(), &[]), Some(0));
         assert_eq!(free_subnet(POOL, &BTreeSet::new(), &routes), Some(2));
         assert_eq!(free_subnet(POOL, &BTreeSet::from([2]), &routes), Some(4));
+        let uplink: Vec<Cidr> = vec!["198.18.0.0/30".parse().unwrap()];
+        assert_eq!(free_subnet(POOL, &BTreeSet::new(), &uplink), Some(1));
         let all: Vec<Cidr> = vec!["10.0.0.0/8".parse().unwrap()];
         assert_eq!(free_subnet(POOL, &BTreeSet::new(), &all), None);
         assert!(Subnet::nth(POOL, 4095).is_some() && Subnet::nth(POOL, 4096).is_none());

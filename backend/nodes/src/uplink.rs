@@ -158,14 +158,16 @@ fn translate(session: &NetNs) -> Result<(), UplinkError> {
     commit.map_err(|source| UplinkError::Translation { source })
 }
 
-/// Takes the host-side link of a session away; no error when there is none.
+/// Takes the host-side link of a session away, and then its place in the rules; no error when there is none.
 pub fn disconnect(places: &Places, number: u32) -> Result<(), NetlinkError> {
-    let name = link_name(places, number);
-    let mut route = Route::open()?;
-    match route.apply(Changes::new().delete_link_named(&name)) {
+    let missing_is_fine = |outcome: Result<(), NetlinkError>| match outcome {
         Err(error) if error.is_missing() => Ok(()),
         other => other,
-    }
+    };
+    let name = link_name(places, number);
+    missing_is_fine(Route::open()?.apply(Changes::new().delete_link_named(&name)))?;
+    let batch = Batch::new(&places.table()).delete_elements(UPLINKS, &[element(places, number)]);
+    missing_is_fine(Nft::open()?.commit(batch))
 }
 
 /// Removes every link of ours on the host but those `kept`.

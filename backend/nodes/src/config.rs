@@ -110,3 +110,12 @@ impl Default for Limits {
         Self { memory: 4 * GIB, cpu_millis: 2000, pids: 4096, disk: 10 * GIB }
     }
 }
+
+/// A label of RFC 1123.
+pub fn is_hostname(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(plain)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}

@@ -24,7 +24,7 @@ use crate::id::{NodeId, SessionId};
 use crate::places::Places;
 use crate::processes;
 use crate::record::{self, NodeRecord, Stage};
-use crate::root::{self, RootError};
+use crate::root::{self, OwnFile, RootError};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::session::{self, Session};
 
@@ -136,7 +136,7 @@ fn listen(path: &Path) -> Result<OwnedFd, BootError> {
     bind().map_err(|source| BootError::Listen { path: path.to_owned(), source })
 }
 
-fn files(record: &NodeRecord, session: &Session) -> [(&'static str, String); 4] {
+fn files(record: &NodeRecord, session: &Session) -> [OwnFile; 5] {
     let (hostname, address, gateway) = (&record.spec.hostname, record.address, session.gateway());
     let hosts = format!(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{hostname}\n{gateway}\tgateway\n"
@@ -146,13 +146,38 @@ fn files(record: &NodeRecord, session: &Session) -> [(&'static str, String); 4] 
         "registry-mirrors": [format!("http://{registry}")],
         "insecure-registries": [registry],
     });
+    let plain = |path, contents| OwnFile { path, mode: 0o644, contents };
     [
-        ("etc/hostname", format!("{hostname}\n")),
-        ("etc/hosts", hosts),
-        ("etc/resolv.conf", format!("nameserver {gateway}\noptions timeout:2 attempts:2\n")),
-        ("etc/docker/daemon.json", format!("{daemon:#}\n")),
+        plain("etc/hostname", format!("{hostname}\n")),
+        plain("etc/hosts", hosts),
+        plain("etc/resolv.conf", format!("nameserver {gateway}\noptions timeout:2 attempts:2\n")),
+        plain("etc/docker/daemon.json", format!("{daemon:#}\n")),
+        OwnFile { path: "etc/init.d/docker", mode: 0o755, contents: SERVICE.to_owned() },
     ]
 }
+
+/// For `service docker restart`, as the book has it. The agent starts the engine again.
+const SERVICE: &str = r#"#!/bin/sh
+pid=$(cat /var/run/docker.pid 2>/dev/null)
+case "$1" in
+restart | force-reload)
+    kill -TERM "$pid" && echo "Restarting Docker: docker."
+    ;;
+status)
+    if kill -0 "$pid" 2>/dev/null; then
+        echo "Docker is running."
+    else
+        echo "Docker is not running." && exit 3
+    fi
+    ;;
+start)
+    echo "Docker is started by this node itself, and again whenever it ends."
+    ;;
+*)
+    echo "Usage: service docker {restart|force-reload|status|start}" && exit 1
+    ;;
+esac
+"#;
 
 fn write_bundle(yard: &Yard, record: &NodeRecord, owner: u32, root: &Path, folder: &Path) -> io::Result<()> {
     let control_group = yard.places.control_group(&record.spec.id);

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_networks::NetNs;
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
 
 use crate::boot::{self, BootError, Yard};
 use crate::capacity::{self, Full, Inventory};
@@ -47,6 +48,8 @@ pub struct Inner {
     /// Where names are asked that no node has.
     pub resolver: Option<IpAddr>,
     pub state: Mutex<State>,
+    /// Woken when a boot has ended, well or not, and when a node is gone.
+    pub changed: Notify,
     /// Making and ending sessions, one at a time: it takes a millisecond.
     pub session_changes: tokio::sync::Mutex<()>,
     pub _lock: File,
@@ -112,23 +115,38 @@ impl Host {
         joined(tokio::spawn(async move { host.remove_node(record).await })).await
     }
 
-    /// Ends a session's nodes and its switch.
+    /// Ends a session's nodes, those still being made too, and its switch. No error when there is none.
     pub async fn end_session(&self, id: &SessionId) -> Result<(), EndError> {
         let _turn = self.inner.session_changes.lock().await;
+        // From here on it gets no new nodes.
+        let Some((session, _)) = self.inner.state().sessions.remove(id) else { return Ok(()) };
         let mut failures = Failures::default();
-        let ends: Vec<_> =
-            self.inner.state().nodes_of(id).into_iter().map(|node| self.spawn_end(node)).collect();
-        for end in ends {
-            failures.join(joined(end).await);
-        }
-        let Some((session, _)) = self.inner.state().sessions.remove(id) else {
-            return failures.into_result(format_args!("session {id}"));
-        };
+        self.end_nodes_of(id, &mut failures).await;
+        session.fall_silent();
         let record = SessionRecord { id: id.clone(), number: session.number() };
         drop(session);
         let inner = Arc::clone(&self.inner);
         failures.join(blocking(move || removal::session(&inner.yard.places, &record)).await);
         failures.into_result(format_args!("session {id}"))
+    }
+
+    /// Ends nodes until none is left; one that is being made is ended once it runs.
+    async fn end_nodes_of(&self, id: &SessionId, failures: &mut Failures) {
+        loop {
+            let changed = self.inner.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let nodes = self.inner.state().nodes_of(id);
+            if nodes.is_empty() {
+                return;
+            }
+            for end in nodes.into_iter().map(|node| self.spawn_end(node)).collect::<Vec<_>>() {
+                failures.join(joined(end).await);
+            }
+            if !self.inner.state().nodes_of(id).is_empty() {
+                changed.await;
+            }
+        }
     }
 
     /// Ends all, and removes what the host itself was given.
@@ -165,6 +183,7 @@ impl Host {
                 let folder = self.inner.yard.places.node(&id);
                 let node = Node::new(record, session, folder);
                 self.inner.state().nodes.insert(id, Entry::Running(node.clone()));
+                self.inner.changed.notify_waiters();
                 Ok(node)
             }
             Err(error) => {
@@ -187,6 +206,7 @@ impl Host {
         });
         let outcome = outcome.await;
         self.inner.state().forget(&id);
+        self.inner.changed.notify_waiters();
         outcome
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Notify;
 
 use crate::adopt::{self, Adopted};
 use crate::boot::Yard;
@@ -79,6 +80,7 @@ pub fn open(config: HostConfig) -> Result<(Inner, Adopted), OpenError> {
         yard,
         uplink,
         state: Mutex::default(),
+        changed: Notify::new(),
         session_changes: tokio::sync::Mutex::default(),
         _lock: lock,
     };

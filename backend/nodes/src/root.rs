@@ -16,7 +16,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use drydock_sys::loops::LoopDevice;
@@ -66,8 +66,17 @@ pub struct Plan<'a> {
     pub users: BorrowedFd<'a>,
     /// The node's root, as the host calls it.
     pub owner: u32,
-    /// Written before the node begins: path below its root, contents.
-    pub files: &'a [(&'static str, String)],
+    /// Written before the node begins.
+    pub files: &'a [OwnFile],
+}
+
+/// A file that a node has besides its image's.
+#[derive(Debug)]
+pub struct OwnFile {
+    /// Below the node's root.
+    pub path: &'static str,
+    pub mode: u32,
+    pub contents: String,
 }
 
 /// A finished file system. The loop device is held open until the runtime holds the mount.
@@ -149,11 +158,11 @@ impl Plan<'_> {
         }
         let log = fs::File::create(disk.join("log")).map_err(failed)?;
         let upper = disk.join("upper");
-        for (path, contents) in self.files {
-            self.write(&upper, path, contents)?;
+        for OwnFile { path, mode, contents } in self.files {
+            self.write(&upper, path, *mode, contents)?;
         }
         for program in PROGRAMS {
-            self.write(&upper, &format!("usr/local/bin/{program}"), "")?;
+            self.write(&upper, &format!("usr/local/bin/{program}"), 0o755, "")?;
         }
         // The engine takes the shared store to be there when its directory is.
         for point in ["var/lib/docker"].into_iter().chain(self.store.map(|_| STORE)) {
@@ -164,11 +173,12 @@ impl Plan<'_> {
     }
 
     /// Written into the upper directory, which has no links yet that could lead elsewhere.
-    fn write(&self, upper: &Path, path: &str, contents: &str) -> Result<(), RootError> {
+    fn write(&self, upper: &Path, path: &str, mode: u32, contents: &str) -> Result<(), RootError> {
         let path = upper.join(path);
         let write = || {
             self.make_dirs(upper, path.parent().unwrap_or(upper))?;
             fs::write(&path, contents)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
             self.give(&path)
         };
         write().map_err(|source| RootError::Write { path: path.clone(), source })

@@ -94,6 +94,11 @@ impl Session {
         self.inner.number
     }
 
+    /// Stops answering names, whoever still holds a handle.
+    pub(crate) fn fall_silent(&self) {
+        self.inner.names.abort();
+    }
+
     pub(crate) fn addresses(&self) -> Subnet {
         self.inner.subnet
     }

@@ -50,7 +50,10 @@ impl Agent {
 impl Upload {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), AgentError> {
         for piece in bytes.chunks(PIECE) {
-            self.connection.send(to_agent::INPUT, &[piece]).await?;
+            if let Err(error) = self.connection.send(to_agent::INPUT, &[piece]).await {
+                // An agent that cannot go on (no space left, say) hangs up after saying so.
+                return Err(self.connection.reply::<()>().await.err().unwrap_or(error));
+            }
         }
         Ok(())
     }

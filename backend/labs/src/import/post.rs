@@ -17,23 +17,26 @@ struct Front {
     terms: u32,
 }
 
-/// `a, b` or `[a, b]`.
+/// `a, b` or `[a, b]`, or nothing.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Words {
     List(Vec<String>),
     Text(String),
+    /// `tags:` with nothing behind it.
+    Nothing,
 }
 
 impl Default for Words {
     fn default() -> Self {
-        Self::List(Vec::new())
+        Self::Nothing
     }
 }
 
 impl Words {
     fn list(self) -> Vec<String> {
         match self {
+            Self::Nothing => Vec::new(),
             Self::List(words) => words,
             Self::Text(text) => {
                 text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -240,6 +243,7 @@ It can:
 
     #[test]
     fn what_is_no_post_is_refused() {
+        assert!(translate("---\ntitle: T\ntags:\n---\nText.\n").unwrap().contains("## Lab"));
         assert!(matches!(translate("# A file\n"), Err(Untranslatable::NoFrontMatter)));
         assert!(matches!(translate("---\ntitle: [\n---\n"), Err(Untranslatable::FrontMatter(_))));
     }

@@ -49,6 +49,9 @@ pub fn translate(index: &str, read: impl Fn(&str) -> io::Result<String>) -> Resu
     for script in [&details.intro.background, &details.intro.foreground] {
         push_fence(&mut body, "init hidden", &load(script)?);
     }
+    if details.steps.is_empty() {
+        body.push_str("\n## Begin {#begin}\n\n");
+    }
     body.push_str(&translate_page(&load(&details.intro.text)?));
     let mut gate = "";
     for (number, page) in (1..).zip(&details.steps) {
@@ -221,6 +224,13 @@ mod tests {
             "{:#?}",
             kinds(2)
         );
+    }
+
+    #[test]
+    fn a_scenario_of_one_page_has_one_step() {
+        let index = r#"{"title": "T", "details": {"intro": {"text": "intro.md"}}}"#;
+        let lab = parse("one", &translate(index, file).unwrap()).unwrap();
+        assert_eq!(lab.steps.len(), 1);
     }
 
     #[test]

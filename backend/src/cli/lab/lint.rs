@@ -25,7 +25,11 @@ impl Lint {
                 let problems = match read(&file) {
                     Ok(lab) => lint(&lab),
                     Err(Unreadable::Mistakes { problems, .. }) => problems,
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        found += 1;
+                        println!("{:#}", anyhow::Error::from(error));
+                        continue;
+                    }
                 };
                 found += problems.len();
                 problems.iter().for_each(|problem| println!("{}:{problem}", file.display()));

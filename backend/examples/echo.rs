@@ -47,7 +47,7 @@ async fn measure(http: &reqwest::Client, base: &str, id: &str, keys: usize, floo
     let terminal: Terminal = http.post(&terminals).send().await?.error_for_status()?.json().await?;
     let mut screen = Screen::open(&format!("{terminals}/{}/ws", terminal.id)).await?;
 
-    screen.run("stty -onlcr; cat >/dev/null").await?;
+    screen.run("cat >/dev/null").await?;
     let mut echoes = Vec::with_capacity(keys);
     for _ in 0..keys {
         tokio::time::sleep(PAUSE).await;

@@ -7,7 +7,7 @@
 //! # Tasks
 //!
 //! ```text
-//! serve ─ accept loop ─ one task per connection (a WebSocket stays in the task it was upgraded into)
+//! serve ─ connections ─ one task per connection, and one per WebSocket
 //!       ├ reaper: ends sessions whose time is over
 //!       └ per session (its tracker; all end with it)
 //!           ├ registry listener in the session's network
@@ -18,6 +18,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod doors;
 pub mod playground;
 pub mod serve;

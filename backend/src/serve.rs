@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::serve::ListenerExt;
-use drydock_nodes::{Host, HostConfig, NodeImage};
+use drydock_nodes::{Host, HostConfig, NodeImage, OpenError};
 use drydock_registry::server::Upstream;
 use drydock_sessions::Store;
 use drydock_sessions::rate::Buckets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, NODE_IMAGE, UpstreamRegistry};
+use crate::connections;
 use crate::doors;
 use crate::doors::assets::Assets;
 use crate::doors::metrics::Metrics;
@@ -48,7 +49,7 @@ pub async fn serve(config: Config, stop_nodes: bool) -> anyhow::Result<()> {
         }
     };
     tracing::info!(listen = %config.listen, "serving");
-    run(listener, state.clone(), stop).await?;
+    run(listener, state.clone(), stop).await;
     state.playground.settle().await;
     if stop_nodes {
         for session in state.playground.sessions() {
@@ -71,7 +72,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Everything behind the doors.
 pub async fn open(config: Arc<Config>, assets: Assets) -> anyhow::Result<AppState> {
     let images = import_images(&config).await?;
-    let host = open_host(&config).await?;
+    let host = open_host(&config, NodeImage::Reference(NODE_IMAGE.to_owned())).await?;
     let store = Store::open(&config.database()).await?;
     let metrics = Arc::new(Metrics::default());
     let upstream = match &config.upstream {
@@ -142,42 +143,32 @@ pub fn check_machine(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The host's nodes, those of an earlier run adopted.
-pub async fn open_host(config: &Config) -> anyhow::Result<Host> {
-    let mut host = HostConfig::new(&config.data, config.bin(), NodeImage::Reference(NODE_IMAGE.to_owned()));
+/// The host's nodes, those of an earlier run adopted. Without an image it can make none, only end them.
+pub async fn open_host(config: &Config, image: NodeImage) -> anyhow::Result<Host> {
+    let mut host = HostConfig::new(&config.data, config.bin(), image);
     host.store = Some(config.store());
     host.capacity.nodes = config.capacity.instances as usize;
-    Ok(Host::open(host).await?)
+    Host::open(host).await.map_err(|error| match error {
+        OpenError::Locked { .. } => {
+            anyhow::anyhow!("another drydock uses {}: stop it first", config.data.display())
+        }
+        error => error.into(),
+    })
 }
 
 /// Serves `state` on `listener` until `stop`, and then what is under way for a moment longer.
-pub async fn run(
-    listener: TcpListener,
-    state: AppState,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
+pub async fn run(listener: TcpListener, state: AppState, stop: impl Future<Output = ()>) {
     let reaper = tokio::spawn(state.playground.clone().reap());
-    // A keystroke is a small packet: it must not wait for the next one.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
-        }
-    });
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let service = doors::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+    let stopping = CancellationToken::new();
+    let serving = connections::serve(listener, doors::router(state), stopping.clone());
+    let told = async {
         stop.await;
-        // The receiver is gone only when the server is.
-        let _ = stopping.send(());
-    });
-    let overdue = async {
-        let _ = stopped.await;
+        stopping.cancel();
         tokio::time::sleep(PATIENCE).await;
     };
-    let outcome = tokio::select! {
-        outcome = async { server.await } => outcome,
-        () = overdue => Ok(()),
-    };
+    tokio::select! {
+        () = serving => {}
+        () = told => {}
+    }
     reaper.abort();
-    outcome.context("the server stopped")
 }

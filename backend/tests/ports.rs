@@ -127,7 +127,7 @@ async fn a_websocket_passes_through() {
 
 async fn listening(play: &support::Play, node: &Instance, port: u16) {
     let script = format!("ss -Hltn sport = :{port} | grep -c LISTEN || true");
-    eventually(async || { (play.run(&node.name, &script).await == "1").then_some(()) }).await;
+    eventually(async || (play.run(&node.name, &script).await == "1").then_some(())).await;
 }
 
 async fn read_until(stream: &mut TcpStream, text: &str) {

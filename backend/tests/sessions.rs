@@ -142,8 +142,7 @@ async fn a_session_ends_when_its_time_is_over() {
     let mut events = play.events().await;
     let ended = events.until("session end", |_| true).await;
     assert_eq!(ended.args, [json!("expired")]);
-    eventually(async || { (play.http.get(&play.url).send().await.unwrap().status() == 404).then_some(()) })
-        .await;
+    eventually(async || (play.http.get(&play.url).send().await.unwrap().status() == 404).then_some(())).await;
     gateway.end().await;
 }
 
@@ -153,8 +152,7 @@ async fn a_session_ends_when_its_last_browser_stays_away() {
     let (watched, left) = (gateway.session(&[]).await, gateway.session(&[]).await);
     let mut events = watched.events().await;
     events.until("session topology", |_| true).await;
-    eventually(async || { (left.http.get(&left.url).send().await.unwrap().status() == 404).then_some(()) })
-        .await;
+    eventually(async || (left.http.get(&left.url).send().await.unwrap().status() == 404).then_some(())).await;
     watched.show().await;
     gateway.end().await;
 }

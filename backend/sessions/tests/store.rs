@@ -49,7 +49,7 @@ async fn what_was_stored_is_read_back_after_a_restart() {
     drop(store);
 
     let store = Store::open(&path).await.unwrap();
-    assert_eq!(store.sessions().await.unwrap(), [session.clone()]);
+    assert_eq!(store.sessions().await.unwrap(), std::slice::from_ref(&session));
     assert_eq!(store.instances().await.unwrap(), [one, two]);
     assert_eq!(store.progress(&session.id).await.unwrap()["step-1"], "done twice");
 }
@@ -66,7 +66,7 @@ async fn a_removed_session_takes_its_instances_and_progress_along() {
     }
     store.remove_session(&gone.id).await.unwrap();
     store.remove_session(&gone.id).await.unwrap();
-    assert_eq!(store.sessions().await.unwrap(), [stays.clone()]);
+    assert_eq!(store.sessions().await.unwrap(), std::slice::from_ref(&stays));
     assert_eq!(store.instances().await.unwrap(), [instance_of(&store, &stays).await]);
     assert!(store.progress(&gone.id).await.unwrap().is_empty());
     assert_eq!(store.progress(&stays.id).await.unwrap().len(), 1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use drydock_nodes::NodeImage;
 
 use crate::config::Config;
 use crate::serve::{check_machine, open_host};
@@ -24,7 +25,7 @@ impl Reset {
         let config =
             Arc::new(Config { data, dist, image_store: self.host.image_store.clone(), ..Config::default() });
         check_machine(&config)?;
-        let host = open_host(&config).await?;
+        let host = open_host(&config, NodeImage::Layers(Vec::new())).await?;
         host.reset().await?;
         drop(host);
         std::fs::remove_dir_all(&config.data)

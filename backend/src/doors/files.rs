@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use drydock_agent::client::{Agent, ExecEvent, Running};
-use drydock_agent::protocol::{EntryKind, ExecRequest, Parents, TreeEntry, WriteRequest};
+use drydock_agent::protocol::{EntryKind, ExecRequest, Exit, Parents, TreeEntry, WriteRequest};
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -166,7 +166,7 @@ async fn download(agent: &Agent, path: &str) -> Result<Response, Refusal> {
     let mut cat = agent.start_exec(ExecRequest::new(["cat", "--", path])).await?;
     let first = match cat.next().await? {
         ExecEvent::Stdout(bytes) => Some(bytes),
-        ExecEvent::Exited(exit) if exit == drydock_agent::protocol::Exit::Code(0) => None,
+        ExecEvent::Exited(Exit::Code(0)) => None,
         _ => return Err(Refusal::not_found("file, or it cannot be read")),
     };
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -190,7 +190,7 @@ fn rest(cat: Running) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
             match cat.next().await.map_err(std::io::Error::other)? {
                 ExecEvent::Stdout(bytes) => return Ok(Some((bytes, cat))),
                 ExecEvent::Stderr(_) => {}
-                ExecEvent::Exited(drydock_agent::protocol::Exit::Code(0)) => return Ok(None),
+                ExecEvent::Exited(Exit::Code(0)) => return Ok(None),
                 ExecEvent::Exited(_) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
             }
         }

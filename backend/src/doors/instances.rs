@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::JsonBody;
 use super::found::{InSession, OnInstance};
 use super::origin::host;
 use super::refusal::Refusal;
@@ -32,7 +33,7 @@ async fn create(
     State(state): State<AppState>,
     InSession(session): InSession,
     headers: HeaderMap,
-    Json(asked): Json<NewInstance>,
+    JsonBody(asked): JsonBody<NewInstance>,
 ) -> Result<Json<View>, Refusal> {
     let instance = state.playground.create_instance(&session, asked).await?;
     Ok(Json(instance.view(&session.label(), host(&headers).unwrap_or_default())))
@@ -57,7 +58,7 @@ struct Exec {
 
 async fn exec(
     OnInstance { instance, .. }: OnInstance,
-    Json(exec): Json<Exec>,
+    JsonBody(exec): JsonBody<Exec>,
 ) -> Result<Json<Value>, Refusal> {
     let output = run(&instance, exec.command).await?;
     Ok(Json(json!({

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use super::body::JsonBody;
 use super::found::InSession;
 use super::refusal::Refusal;
 use crate::playground::Session;
@@ -71,7 +72,7 @@ struct Answer {
 async fn answer(
     InSession(session): InSession,
     Path(Quiz { quiz }): Path<Quiz>,
-    Json(Answer { answer }): Json<Answer>,
+    JsonBody(Answer { answer }): JsonBody<Answer>,
 ) -> Result<Json<Value>, Refusal> {
     let correct = attempt(&session)?.answer(&quiz, &answer)?;
     Ok(Json(json!({ "correct": correct })))

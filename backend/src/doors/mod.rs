@@ -4,6 +4,7 @@
 //! up. A failure is logged once, in [`refusal`].
 
 pub mod assets;
+pub mod body;
 pub mod events;
 pub mod fetch;
 pub mod files;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::body::JsonBody;
 use super::found::InSession;
 use super::origin::host;
 use super::refusal::Refusal;
@@ -180,7 +181,7 @@ struct SetupInstance {
 async fn setup(
     State(state): State<AppState>,
     InSession(session): InSession,
-    Json(setup): Json<Setup>,
+    JsonBody(setup): JsonBody<Setup>,
 ) -> Result<StatusCode, Refusal> {
     if !session.instances().is_empty() {
         let message = "the session has nodes already";

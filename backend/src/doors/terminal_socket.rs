@@ -74,7 +74,8 @@ pub async fn open(
                 outcome = pump_up(from_browser, viewer, mode) => outcome,
                 () = at.instance.ended.cancelled() => Outcome::Over("the node is gone".to_owned()),
             };
-            drop(watching);
+            // A stuck browser must not keep the session's place.
+            drop((watching, at));
             down.end(outcome).await;
         },
     ))

@@ -34,7 +34,7 @@ pub struct Gateway {
     data: TempDir,
     config: Config,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<anyhow::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -80,7 +80,7 @@ impl Gateway {
     async fn stop(self) -> (TempDir, Config) {
         let Self { stop, server, state, data, config, .. } = self;
         let _ = stop.send(());
-        server.await.unwrap().unwrap();
+        server.await.unwrap();
         state.playground.settle().await;
         state.playground.store.close().await;
         (data, config)

@@ -26,8 +26,15 @@ const PIECE: usize = 32 * 1024;
 /// How long output is still read after the command itself has ended: a background child may hold the pipe.
 const TAIL: Duration = Duration::from_millis(500);
 
-/// Kills what is left of the command when dropped.
+/// Kills what is left of the command when dropped: when its client leaves, or its time is over.
 struct Group(Pid);
+
+impl Group {
+    /// The command ended by itself; what it left in the background goes on, as after any shell.
+    fn let_go(self) {
+        std::mem::forget(self);
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
@@ -77,7 +84,10 @@ pub async fn serve(
         () = limit => Exit::TimedOut,
         outcome = feed(stdin, frames) => return outcome,
     };
-    drop(group);
+    match exit {
+        Exit::Code(_) => group.let_go(),
+        Exit::TimedOut => drop(group),
+    }
     send_exit(writer, exit).await.map_err(Refused::gone)
 }
 

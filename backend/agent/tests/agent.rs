@@ -268,6 +268,17 @@ async fn commands_have_streams_status_and_surroundings() {
 }
 
 #[tokio::test]
+async fn what_a_command_leaves_in_the_background_lives_on() {
+    let process = Process::start(&[]);
+    let script = "sleep 1000 >/dev/null 2>&1 & echo $!";
+    let output = process.agent.exec(ExecRequest::shell(script)).await.unwrap();
+    let pid: i32 = str::from_utf8(&output.stdout).unwrap().trim().parse().unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    process.agent.terminals().await.unwrap();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it was killed with its shell");
+}
+
+#[tokio::test]
 async fn a_command_past_its_time_is_killed_with_its_children() {
     let process = Process::start(&[]);
     let mut request = ExecRequest::shell("sleep 1000 & echo $!; wait");

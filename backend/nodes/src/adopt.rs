@@ -53,6 +53,11 @@ pub fn adopt(places: &Places, runtime: &Runtime) -> (Adopted, Result<(), EndErro
             Err(_) => failures.join(nameless_node(places, runtime, &id)),
         }
     }
+    for id in ids::<NodeId>(&places.sockets()) {
+        if !adopted.nodes.iter().any(|node| node.spec.id == id) {
+            failures.note("remove sockets", removal::remove_folder(&places.sockets_of(&id)));
+        }
+    }
     failures.join(sweep_groups(places, &adopted));
     failures.note("clear the host's side of sessions", clear_uplinks(places, &adopted));
     (adopted, failures.into_result("what an earlier process left"))

@@ -90,7 +90,7 @@ pub fn make(yard: &Yard, session: &Session, mut record: NodeRecord) -> Result<No
     let path = folder.join("node.json");
     let failed = |source| BootError::Record { path: path.clone(), source };
     fs::create_dir_all(&folder).and_then(|()| record::write(&path, &record)).map_err(failed)?;
-    let sockets = [listen(&folder.join("agent.sock"))?, listen(&folder.join("docker.sock"))?];
+    let sockets = listen_for(&yard.places.sockets_of(&id))?;
     let disk = folder.join("disk.ext4");
     disk::make(&yard.places.templates(), record.spec.limits.disk, &disk)
         .map_err(|source| BootError::Disk { source })?;
@@ -124,6 +124,12 @@ pub fn make(yard: &Yard, session: &Session, mut record: NodeRecord) -> Result<No
 
 fn owner(yard: &Yard, record: &NodeRecord) -> Result<u32, BootError> {
     crate::table::first_id(yard.first_id, record.block).ok_or(BootError::NoIds)
+}
+
+/// The node's sockets, in the order that its bundle names them.
+fn listen_for(folder: &Path) -> Result<[OwnedFd; 2], BootError> {
+    fs::create_dir_all(folder).map_err(|source| BootError::Listen { path: folder.to_owned(), source })?;
+    Ok([listen(&folder.join("agent.sock"))?, listen(&folder.join("docker.sock"))?])
 }
 
 /// Binds a socket that the node inherits; only the host's root may connect to it.

@@ -45,7 +45,8 @@ fn template(folder: &Path, bytes: u64) -> Result<PathBuf, DiskError> {
 
 fn format(path: &Path) -> Result<(), DiskError> {
     let output = Command::new("mkfs.ext4")
-        .args(["-q", "-F", "-m", "0", "-i", "16384"])
+        // The loop device's blocks; a small disk would get smaller ones, which it cannot read.
+        .args(["-q", "-F", "-m", "0", "-i", "16384", "-b", "4096"])
         .args(["-O", "^has_journal,sparse_super2,^resize_inode", "-E", "lazy_itable_init=1,nodiscard"])
         .arg(path)
         .stdin(Stdio::null())

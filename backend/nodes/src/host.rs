@@ -158,6 +158,7 @@ impl Host {
         }
         let places = &self.inner.yard.places;
         failures.note("remove the host's packet rules", uplink::remove_table(places));
+        failures.note("remove the sockets", removal::remove_folder(&places.sockets()));
         failures.note("remove the cgroups", crate::control_groups::remove(&places.control_groups()));
         failures.into_result("all sessions")
     }
@@ -180,8 +181,8 @@ impl Host {
         let outcome = self.inner.make_node(&session, &record).await;
         match outcome {
             Ok(record) => {
-                let folder = self.inner.yard.places.node(&id);
-                let node = Node::new(record, session, folder);
+                let sockets = self.inner.yard.places.sockets_of(&id);
+                let node = Node::new(record, session, sockets);
                 self.inner.state().nodes.insert(id, Entry::Running(node.clone()));
                 self.inner.changed.notify_waiters();
                 Ok(node)

@@ -31,12 +31,13 @@ pub struct Node {
 struct Inner {
     record: NodeRecord,
     session: Session,
-    folder: PathBuf,
+    /// The folder of its sockets.
+    sockets: PathBuf,
 }
 
 impl Node {
-    pub(crate) fn new(record: NodeRecord, session: Session, folder: PathBuf) -> Self {
-        Self { inner: Arc::new(Inner { record, session, folder }) }
+    pub(crate) fn new(record: NodeRecord, session: Session, sockets: PathBuf) -> Self {
+        Self { inner: Arc::new(Inner { record, session, sockets }) }
     }
 
     pub(crate) fn record(&self) -> &NodeRecord {
@@ -72,12 +73,12 @@ impl Node {
     }
 
     pub fn agent(&self) -> Agent {
-        Agent::at(self.inner.folder.join("agent.sock"))
+        Agent::at(self.inner.sockets.join("agent.sock"))
     }
 
     /// Host path of the engine's API socket; a connection waits in the backlog until the engine is up.
     pub fn docker_socket(&self) -> PathBuf {
-        self.inner.folder.join("docker.sock")
+        self.inner.sockets.join("docker.sock")
     }
 
     /// Waits for the engine's first `_ping` answer.

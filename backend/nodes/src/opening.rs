@@ -98,7 +98,7 @@ pub async fn start((inner, adopted): (Inner, Adopted)) -> Result<Inner, OpenErro
     for record in adopted.nodes {
         let mut state = inner.state();
         let Some((session, _)) = state.sessions.get(&record.spec.session) else { continue };
-        let node = Node::new(record.clone(), session.clone(), inner.yard.places.node(&record.spec.id));
+        let node = Node::new(record.clone(), session.clone(), inner.yard.places.sockets_of(&record.spec.id));
         state.name(&record);
         state.nodes.insert(record.spec.id, Entry::Running(node));
     }

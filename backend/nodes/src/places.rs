@@ -6,16 +6,14 @@
 //!   runtime/                 drydock-runtime's state of every node
 //!   templates/BYTES.ext4     an empty, formatted, sparse disk of that size
 //!   sessions/ID/             session.json, netns (a pinned network namespace)
-//!   nodes/ID/                node.json, agent.sock, docker.sock, disk.ext4, config.json, log
+//!   nodes/ID/                node.json, disk.ext4, config.json
+//! /run/drydock-KEY/ID/       agent.sock, docker.sock: unix(7) holds paths of 107 bytes only, DATA may be longer
 //! ```
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::id::{NodeId, SessionId};
-
-/// `sun_path` of unix(7) holds 108 bytes with the final zero; the longest socket is `/nodes/<64>/docker.sock`.
-const LONGEST_DATA_DIR: usize = 107 - "/nodes/".len() - 64 - "/docker.sock".len();
 
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -28,13 +26,6 @@ impl Places {
     /// `data` must exist.
     pub fn new(data: &Path) -> io::Result<Self> {
         let data = data.canonicalize()?;
-        if data.as_os_str().len() > LONGEST_DATA_DIR {
-            let message = format!(
-                "{} is too long for the unix sockets in it (over {LONGEST_DATA_DIR} bytes)",
-                data.display()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidFilename, message));
-        }
         let key = format!("{:06x}", fnv1a(data.as_os_str().as_encoded_bytes()) & 0xff_ffff);
         Ok(Self { data, key })
     }
@@ -69,6 +60,16 @@ impl Places {
 
     pub fn node(&self, id: &NodeId) -> PathBuf {
         self.nodes().join(id.as_str())
+    }
+
+    /// All nodes' sockets.
+    pub fn sockets(&self) -> PathBuf {
+        PathBuf::from(format!("/run/drydock-{}", self.key))
+    }
+
+    /// A node's sockets; never mounted into the node.
+    pub fn sockets_of(&self, id: &NodeId) -> PathBuf {
+        self.sockets().join(id.as_str())
     }
 
     /// All cgroups of this data directory lie below this one, in every hierarchy.

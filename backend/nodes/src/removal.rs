@@ -72,6 +72,7 @@ pub fn node(
     failures.note("remove its cgroup", control_groups::remove(&places.control_group(id)));
     let folder = places.node(id);
     failures.note("release its disk", release(&folder.join("disk.ext4")));
+    failures.note("remove its sockets", remove_folder(&places.sockets_of(id)));
     failures.note("remove its folder", remove_folder(&folder));
     failures.into_result(format_args!("node {id}"))
 }

@@ -43,6 +43,17 @@ impl Yard {
         open(&self.data(), &self.image()).await
     }
 
+    /// As `places` computes it: FNV-1a of the folder's path. Links, cgroups and sockets carry it.
+    pub fn key(&self) -> String {
+        let path = self.data().canonicalize().unwrap();
+        let hash = path
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        format!("{:06x}", hash & 0xff_ffff)
+    }
+
     /// What is left of the data directory's nodes on the host, by kind.
     pub fn leftovers(&self) -> Vec<String> {
         let data = self.data().to_str().unwrap().to_owned();
@@ -52,6 +63,8 @@ impl Yard {
         for folder in ["nodes", "runtime"] {
             found.extend(entries(&self.data().join(folder)).map(|path| format!("file {}", path.display())));
         }
+        let sockets = PathBuf::from(format!("/run/drydock-{}", self.key()));
+        found.extend(entries(&sockets).map(|path| format!("sockets {}", path.display())));
         for device in entries(Path::new("/sys/block")) {
             let backing = fs::read_to_string(device.join("loop/backing_file")).unwrap_or_default();
             if backing.contains(&data) {

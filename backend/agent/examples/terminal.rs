@@ -54,17 +54,20 @@ async fn until(terminal: &mut Attachment, wanted: &[u8]) -> u64 {
     }
 }
 
+/// The echo of the line discipline: a shell's own would be timed too.
 async fn keystrokes(terminal: &mut Attachment) {
+    line(terminal, "echo cat-$((1+1)); cat >/dev/null").await;
+    until(terminal, b"cat-2\r\n").await;
     let mut times = Vec::new();
     for _ in 0..2000 {
         let begun = Instant::now();
         terminal.viewer.input(b"x").await.unwrap();
         until(terminal, b"x").await;
         times.push(begun.elapsed());
-        terminal.viewer.input(b"\x7f").await.unwrap();
-        until(terminal, b"\x08 \x08").await;
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
+    terminal.viewer.input(b"\r\x04").await.unwrap();
+    until(terminal, b"$ ").await;
     times.sort_unstable();
     println!("keystroke echo p50 {:?}, p99 {:?}", times[times.len() / 2], times[times.len() * 99 / 100]);
     if let Ok(load) = fs::read_to_string("/proc/loadavg") {

@@ -8,6 +8,7 @@ pub mod child;
 pub mod fds;
 pub mod keyring;
 pub mod loops;
+pub mod memory;
 pub mod mount;
 pub mod namespaces;
 pub mod netlink;

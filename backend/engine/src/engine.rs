@@ -56,7 +56,17 @@ impl Engine {
         let containers = Containers::load(&config).map_err(OpenError::Containers)?;
         let id = own_id(&config)?;
         let host = Host::detect();
-        let engine = Arc::new(Self { config, host, id, events, images, networks, volumes, containers, execs: Execs::default() });
+        let engine = Arc::new(Self {
+            config,
+            host,
+            id,
+            events,
+            images,
+            networks,
+            volumes,
+            containers,
+            execs: Execs::default(),
+        });
         crate::container::restore::restore(&engine).await;
         Ok(engine)
     }

@@ -7,8 +7,25 @@ use crate::error::ApiError;
 
 /// First words of paths that moby knows.
 const KNOWN: [&str; 19] = [
-    "auth", "build", "commit", "configs", "containers", "distribution", "events", "exec", "grpc", "images", "info",
-    "networks", "nodes", "plugins", "session", "swarm", "system", "version", "volumes",
+    "auth",
+    "build",
+    "commit",
+    "configs",
+    "containers",
+    "distribution",
+    "events",
+    "exec",
+    "grpc",
+    "images",
+    "info",
+    "networks",
+    "nodes",
+    "plugins",
+    "session",
+    "swarm",
+    "system",
+    "version",
+    "volumes",
 ];
 /// Only a swarm manager answers these; this engine is in no swarm.
 const MANAGERS: [&str; 5] = ["nodes", "services", "tasks", "secrets", "configs"];

@@ -57,7 +57,8 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
     }
     let wanted: StartConfig = super::json_body(&body)?;
     let exec = engine.execs.find(&id)?;
-    let keys = DetachKeys::parse(&exec.config.detach_keys).map_err(|error| ApiError::invalid(error.to_string()))?;
+    let keys =
+        DetachKeys::parse(&exec.config.detach_keys).map_err(|error| ApiError::invalid(error.to_string()))?;
     let size = wanted.console_size.as_deref().or(Some(&exec.config.console_size)).and_then(console_size);
     let config = &exec.config;
     let streams = if wanted.detach {
@@ -65,8 +66,9 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
     } else {
         Streams { stdin: config.attach_stdin, stdout: config.attach_stdout, stderr: config.attach_stderr }
     };
-    let (stream, first) = exec.start(&engine, size, streams).await?;
+    exec.claim()?;
     if wanted.detach {
+        let (stream, first) = exec.start(&engine, size, streams).await?;
         tokio::spawn(async move {
             let exit = ShimReader::new(stream, first).to_the_end().await;
             exec.ended(&engine, exit.as_ref());
@@ -81,7 +83,7 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
         close_stdin: true,
         detach: (tty && streams.stdin).then_some(keys),
     };
-    tokio::spawn(serve(engine, exec, client, (stream, first), plan));
+    tokio::spawn(serve(engine, exec, client, (size, streams), plan));
     Ok(response)
 }
 
@@ -96,10 +98,16 @@ async fn serve(
     engine: Arc<Engine>,
     exec: Arc<Exec>,
     client: Client,
-    (stream, first): (tokio::net::UnixStream, Vec<u8>),
+    (size, streams): (Option<Size>, Streams),
     plan: Plan,
 ) {
-    let reader = match client.open().await {
+    let client = client.open().await;
+    let (stream, first) = match exec.start(&engine, size, streams).await {
+        Ok(started) => started,
+        // The answer's head is sent: like moby, say it in the stream. The exit code tells programs.
+        Err(error) => return explain(client.ok(), &error.to_string(), plan.raw).await,
+    };
+    let reader = match client {
         Ok(client) => {
             let note = |end: &End| {
                 if let End::Process(exit) = end {
@@ -115,6 +123,20 @@ async fn serve(
         let exit = reader.to_the_end().await;
         exec.ended(&engine, exit.as_ref());
     }
+}
+
+async fn explain(client: Option<Box<dyn hijack::ReadWrite>>, text: &str, raw: bool) {
+    use tokio::io::AsyncWriteExt;
+    let Some(mut client) = client else { return };
+    let line = format!("{text}\r\n");
+    let mut bytes = Vec::new();
+    if raw {
+        bytes.extend_from_slice(line.as_bytes());
+    } else {
+        protocol::encode_frame(&mut bytes, protocol::Stream::Stdout, line.as_bytes());
+    }
+    let _ = client.write_all(&bytes).await;
+    let _ = client.shutdown().await;
 }
 
 async fn inspect(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> ApiResult<Json<Value>> {

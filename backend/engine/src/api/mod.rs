@@ -7,6 +7,7 @@ pub mod images;
 pub mod networks;
 pub mod query;
 mod system;
+mod usage;
 mod volumes;
 
 use std::sync::Arc;

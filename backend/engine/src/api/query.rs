@@ -125,7 +125,8 @@ pub fn moment(text: &str) -> Result<Option<i128>, ApiError> {
     }
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i128 = seconds.parse().map_err(|_| bad())?;
-    let nanos: i128 = format!("{fraction:0<9}").get(..9).and_then(|digits| digits.parse().ok()).ok_or_else(bad)?;
+    let nanos: i128 =
+        format!("{fraction:0<9}").get(..9).and_then(|digits| digits.parse().ok()).ok_or_else(bad)?;
     Ok(Some(seconds * 1_000_000_000 + nanos))
 }
 

@@ -27,6 +27,7 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/version", get(version))
         .route("/info", get(info))
         .route("/events", get(events))
+        .route("/system/df", get(super::usage::usage))
 }
 
 async fn ping() -> impl IntoResponse {
@@ -122,7 +123,9 @@ async fn info(State(engine): State<Arc<Engine>>) -> Json<Value> {
         .insecure_registries
         .iter()
         .filter(|name| !name.contains('/'))
-        .map(|name| (name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false })))
+        .map(|name| {
+            (name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false }))
+        })
         .collect::<serde_json::Map<_, _>>()
         .into();
     let limits = json!({
@@ -163,9 +166,7 @@ impl Wanted {
     fn takes(&self, message: &Message) -> bool {
         let actor = &message.actor;
         let name = actor.attributes.get("name");
-        let named = |wanted: &str| {
-            actor.id.starts_with(wanted) || name.is_some_and(|name| name == wanted)
-        };
+        let named = |wanted: &str| actor.id.starts_with(wanted) || name.is_some_and(|name| name == wanted);
         let of_kind = |kind: &'static str| {
             self.filters.get(kind).is_empty() || (message.kind == kind && self.filters.any(kind, named))
         };
@@ -187,8 +188,20 @@ impl Wanted {
 async fn events(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult {
     let filters = query.filters()?;
     filters.only(&[
-        "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-        "service", "type", "volume",
+        "config",
+        "container",
+        "daemon",
+        "event",
+        "image",
+        "label",
+        "network",
+        "node",
+        "plugin",
+        "scope",
+        "secret",
+        "service",
+        "type",
+        "volume",
     ])?;
     let since = moment(query.text("since").unwrap_or_default())?;
     let until = moment(query.text("until").unwrap_or_default())?;
@@ -196,7 +209,8 @@ async fn events(State(engine): State<Arc<Engine>>, Query(query): Query<Parameter
     let (past, live) = engine.events.subscribe();
     // Without `since` only what comes is asked for.
     let past = if since.is_some() || until.is_some_and(|until| until <= now()) { past } else { Vec::new() };
-    let past: Vec<_> = past.into_iter().filter(|message| wanted.takes(message)).map(|message| line(&message)).collect();
+    let past: Vec<_> =
+        past.into_iter().filter(|message| wanted.takes(message)).map(|message| line(&message)).collect();
     let first = futures_util::stream::iter(past);
     let rest = futures_util::stream::unfold((live, wanted), async |(mut live, wanted)| {
         loop {

@@ -48,7 +48,10 @@ impl Cgroup {
     /// A file of `key value` lines.
     pub fn table(&self, controller: &str, v1: &str, v2: &str) -> HashMap<String, u64> {
         let text = self.text(controller, v1, v2).unwrap_or_default();
-        text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(key, value)| Some((key.to_owned(), value.trim().parse().ok()?))).collect()
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(key, value)| Some((key.to_owned(), value.trim().parse().ok()?)))
+            .collect()
     }
 
     fn text(&self, controller: &str, v1: &str, v2: &str) -> Option<String> {
@@ -81,6 +84,7 @@ impl Cgroup {
 pub fn system_cpu() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let line = stat.lines().next().unwrap_or_default();
-    let ticks: u64 = line.split_whitespace().skip(1).take(8).filter_map(|word| word.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        line.split_whitespace().skip(1).take(8).filter_map(|word| word.parse::<u64>().ok()).sum();
     ticks * NANOS_PER_TICK
 }

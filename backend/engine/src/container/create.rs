@@ -296,9 +296,7 @@ fn check(engine: &Engine, host: &mut HostConfig) -> Result<Vec<String>, CreateEr
     if let Some(driver) = host.log_config.as_ref().and_then(|config| config.typ.as_deref())
         && !matches!(driver, "" | "json-file" | "local" | "none")
     {
-        return Err(CreateError::Invalid(format!(
-            "logger: no log driver named '{driver}' is registered"
-        )));
+        return Err(CreateError::Invalid(format!("logger: no log driver named '{driver}' is registered")));
     }
     if host.shm_size.unwrap_or(0) < 0 {
         return invalid("SHM size can not be less than 0");

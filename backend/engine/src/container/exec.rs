@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::id::Id;
 use crate::image::RootfsError;
+use crate::stream::pump::ShimReader;
 use crate::wire::null_is_empty;
 
 /// The body of `POST /containers/{name}/exec`.
@@ -98,7 +99,9 @@ impl From<ExecError> for ApiError {
     fn from(error: ExecError) -> Self {
         let status = match error {
             ExecError::NotFound(_) => StatusCode::NOT_FOUND,
-            ExecError::NotRunning(_) | ExecError::Paused(_) | ExecError::AlreadyRun(_) => StatusCode::CONFLICT,
+            ExecError::NotRunning(_) | ExecError::Paused(_) | ExecError::AlreadyRun(_) => {
+                StatusCode::CONFLICT
+            }
             ExecError::NoCommand | ExecError::User(_) | ExecError::Process(_) | ExecError::Runtime(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -123,7 +126,7 @@ impl Execs {
         if config.cmd.is_empty() {
             return Err(ExecError::NoCommand);
         }
-        let exec = Arc::new(Exec { id: Id::random(), container, config, progress: Mutex::default() });
+        let exec = Arc::new(Exec::new(container, config));
         self.lock().insert(exec.id.clone(), exec.clone());
         exec.tell(engine, "exec_create");
         Ok(exec)
@@ -132,7 +135,8 @@ impl Execs {
     pub fn find(&self, id: &str) -> Result<Arc<Exec>, ExecError> {
         let all = self.lock();
         let exact = Id::parse(id).and_then(|id| all.get(&id));
-        let found = exact.or_else(|| all.values().find(|exec| !id.is_empty() && exec.id.as_str().starts_with(id)));
+        let found =
+            exact.or_else(|| all.values().find(|exec| !id.is_empty() && exec.id.as_str().starts_with(id)));
         found.cloned().ok_or_else(|| ExecError::NotFound(id.to_owned()))
     }
 
@@ -152,20 +156,58 @@ impl Execs {
 }
 
 impl Exec {
-    /// Begins the process; answers the stream of its output.
+    /// One that no client knows of.
+    pub fn new(container: Arc<Container>, config: ExecConfig) -> Self {
+        Self { id: Id::random(), container, config, progress: Mutex::default() }
+    }
+
+    /// Runs it to its end; answers the first bytes of its output.
+    pub async fn run(&self, engine: &Engine, limit: usize) -> Result<(Vec<u8>, Option<Exit>), ExecError> {
+        let streams = Streams { stdin: false, stdout: true, stderr: true };
+        let (stream, first) = self.start(engine, None, streams).await?;
+        let mut output = Vec::new();
+        let exit = ShimReader::new(stream, first).collect(&mut output, limit).await;
+        self.ended(engine, exit.as_ref());
+        Ok((output, exit))
+    }
+
+    /// Ends it by force.
+    pub async fn kill(&self) {
+        let signal = nix::sys::signal::Signal::SIGKILL as i32;
+        let request = Request::KillExec { exec_id: self.id.to_string(), signal };
+        if let Err(error) = super::shim::command(&self.container.run_dir, &request).await {
+            tracing::debug!(container.id = %self.container.id, "{}", crate::error::chain(&error));
+        }
+    }
+
+    /// Takes the one permission to start it.
+    pub fn claim(&self) -> Result<(), ExecError> {
+        match self.container.status() {
+            Status::Running => {}
+            Status::Paused => return Err(ExecError::Paused(self.container.id.to_string())),
+            _ => return Err(ExecError::NotRunning(self.container.id.to_string())),
+        }
+        if std::mem::replace(&mut self.lock().started, true) {
+            return Err(ExecError::AlreadyRun(self.id.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Begins the claimed process; answers the stream of its output.
     pub async fn start(
         &self,
         engine: &Engine,
         size: Option<Size>,
         streams: Streams,
     ) -> Result<(UnixStream, Vec<u8>), ExecError> {
-        if std::mem::replace(&mut self.lock().started, true) {
-            return Err(ExecError::AlreadyRun(self.id.to_string()));
-        }
         let started = self.begin(engine, size, streams).await;
         if let Err(error) = &started {
             let text = error.to_string();
-            let code = if text.contains("executable file not found") || text.contains("no such file") { 127 } else { 126 };
+            let code = if text.contains("executable file not found") || text.contains("no such file") {
+                127
+            } else {
+                126
+            };
             self.lock().exit_code = Some(code);
         }
         started
@@ -214,7 +256,8 @@ impl Exec {
             spec::granted(&record, &engine.host)?
         };
         let security = spec::security(&record.host_config).unwrap_or_default();
-        let cwd = if config.working_dir.is_empty() { &record.config.working_dir } else { &config.working_dir };
+        let cwd =
+            if config.working_dir.is_empty() { &record.config.working_dir } else { &config.working_dir };
         Ok(process::process(
             Parts {
                 args: config.cmd.clone(),
@@ -247,7 +290,8 @@ impl Exec {
 
     pub fn inspect(&self) -> Value {
         let progress = self.lock().clone();
-        let (entrypoint, arguments) = self.config.cmd.split_first().map_or(("", &[][..]), |(a, b)| (a.as_str(), b));
+        let (entrypoint, arguments) =
+            self.config.cmd.split_first().map_or(("", &[][..]), |(a, b)| (a.as_str(), b));
         json!({
             "ID": self.id.as_str(),
             "Running": progress.running,

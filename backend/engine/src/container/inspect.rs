@@ -123,7 +123,8 @@ pub fn networks(record: &Record) -> Value {
             "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
             "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
         });
-        if let (Value::Object(all), Ok(Value::Object(known))) = (&mut answer, serde_json::to_value(endpoint)) {
+        if let (Value::Object(all), Ok(Value::Object(known))) = (&mut answer, serde_json::to_value(endpoint))
+        {
             all.extend(known);
         }
         all.insert(name.clone(), answer);

@@ -88,8 +88,8 @@ impl Container {
     pub fn update<R>(&self, change: impl FnOnce(&mut Record) -> R) -> Result<R, SaveError> {
         let mut record = self.record();
         let answer = change(&mut record);
-        let bytes =
-            serde_json::to_vec(&*record).map_err(|source| SaveError::Encode { id: self.id.clone(), source })?;
+        let bytes = serde_json::to_vec(&*record)
+            .map_err(|source| SaveError::Encode { id: self.id.clone(), source })?;
         // Under the record's lock, so that two changes cannot reach the disk in the wrong order.
         write_by_rename(&self.dir.join("container.json"), &bytes)?;
         Ok(answer)

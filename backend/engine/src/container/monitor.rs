@@ -32,6 +32,7 @@ pub fn watch(
     run: OwnedMutexGuard<()>,
 ) {
     let (engine, container) = (engine.clone(), container.clone());
+    super::health::begin(&engine, &container);
     tokio::spawn(async move {
         let begun = Instant::now();
         let exit = wait(&container, control).await;
@@ -83,6 +84,8 @@ pub fn settle(engine: &Engine, container: &Container, exit: &Exit) -> Verdict {
             record.state.oom_killed = exit.oom_killed;
             record.state.finished_at.clone_from(&exit.finished_at);
             record.state.pid = 0;
+            // Nobody answers there any more, even before they are given back.
+            record.ports.clear();
             verdict
         })
         .unwrap_or(Verdict::Stay);

@@ -152,11 +152,8 @@ pub fn parse_bind(spec: &str) -> Result<MountPoint, MountsError> {
         return Err(bad());
     }
     let kind = if source.starts_with('/') { Kind::Bind } else { Kind::Volume };
-    let why = |why: &str| MountsError::BadSpec {
-        spec: spec.to_owned(),
-        kind: kind.as_str(),
-        why: why.to_owned(),
-    };
+    let why =
+        |why: &str| MountsError::BadSpec { spec: spec.to_owned(), kind: kind.as_str(), why: why.to_owned() };
     if !destination.starts_with('/') {
         return Err(why(&format!("invalid mount path: '{destination}' mount path must be absolute")));
     }
@@ -168,7 +165,8 @@ pub fn parse_bind(spec: &str) -> Result<MountPoint, MountsError> {
             why: "destination can't be '/'".into(),
         });
     }
-    let mut point = MountPoint { kind, destination, writable: true, mode: mode.to_owned(), ..MountPoint::default() };
+    let mut point =
+        MountPoint { kind, destination, writable: true, mode: mode.to_owned(), ..MountPoint::default() };
     match kind {
         Kind::Bind => {
             point.source = clean(source);
@@ -241,8 +239,11 @@ fn bind_options(point: &mut MountPoint, mount: &Mount, source: &str) -> Result<(
     let options = mount.bind_options.clone().unwrap_or_default();
     point.create_source = options.create_mountpoint.unwrap_or(false);
     point.non_recursive = options.non_recursive.unwrap_or(false);
-    point.propagation =
-        options.propagation.map(|word| word.to_string()).filter(|word| !word.is_empty()).unwrap_or("rprivate".into());
+    point.propagation = options
+        .propagation
+        .map(|word| word.to_string())
+        .filter(|word| !word.is_empty())
+        .unwrap_or("rprivate".into());
     if !point.create_source && std::fs::symlink_metadata(&point.source).is_err() {
         return Err(bad(&format!("bind source path does not exist: {}", point.source)));
     }
@@ -312,7 +313,10 @@ mod tests {
         let bind = parse_bind("/a/b:/c:ro").expect("a bind");
         assert_eq!((bind.kind, bind.writable, bind.source.as_str()), (Kind::Bind, false, "/a/b"));
         let named = parse_bind("data:/var//lib/").expect("a volume");
-        assert_eq!((named.kind, named.name.as_str(), named.destination.as_str()), (Kind::Volume, "data", "/var/lib"));
+        assert_eq!(
+            (named.kind, named.name.as_str(), named.destination.as_str()),
+            (Kind::Volume, "data", "/var/lib")
+        );
         let nobody = parse_bind("/data").expect("an anonymous volume");
         assert!(nobody.anonymous && nobody.name.is_empty());
         for bad in ["a:b:c:d", ":/x", "a:relative", "/x:/y:sideways", "/x:/"] {
@@ -323,7 +327,10 @@ mod tests {
     #[test]
     fn image_volumes_yield_to_what_the_user_mounts() {
         let config = ContainerConfig {
-            volumes: Some(BTreeMap::from([("/data".into(), Default::default()), ("/logs".into(), Default::default())])),
+            volumes: Some(BTreeMap::from([
+                ("/data".into(), Default::default()),
+                ("/logs".into(), Default::default()),
+            ])),
             ..ContainerConfig::default()
         };
         let host = HostConfig { binds: Some(vec!["/host:/data".into()]), ..HostConfig::default() };

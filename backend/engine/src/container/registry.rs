@@ -91,7 +91,8 @@ impl Containers {
         if let Some(container) = known.and_then(|id| inner.all.get(&id)) {
             return Ok(container.clone());
         }
-        let mut matching = inner.all.values().filter(|container| container.id.as_str().starts_with(reference));
+        let mut matching =
+            inner.all.values().filter(|container| container.id.as_str().starts_with(reference));
         match (matching.next().filter(|_| !reference.is_empty()), matching.next()) {
             (Some(container), None) => Ok(container.clone()),
             (Some(_), Some(_)) => Err(FindError::Ambiguous(reference.to_owned())),
@@ -110,9 +111,7 @@ impl Containers {
     pub fn reserve(&self, name: &str, id: &Id) -> Result<(), NameTaken> {
         let mut inner = self.lock();
         match inner.names.get(name) {
-            Some(holder) if holder != id => {
-                Err(NameTaken { name: name.to_owned(), holder: holder.clone() })
-            }
+            Some(holder) if holder != id => Err(NameTaken { name: name.to_owned(), holder: holder.clone() }),
             _ => {
                 inner.names.insert(name.to_owned(), id.clone());
                 Ok(())

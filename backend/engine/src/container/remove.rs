@@ -23,7 +23,9 @@ pub enum RemoveError {
     Gone(String),
     #[error("removal of container {0} is already in progress")]
     InProgress(String),
-    #[error("cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove")]
+    #[error(
+        "cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove"
+    )]
     Running { name: String, state: &'static str },
     #[error("cannot remove container \"{name}\": could not kill container")]
     Kill { name: String, source: StopError },

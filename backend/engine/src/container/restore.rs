@@ -71,8 +71,7 @@ async fn take_over(
     let run = container.run.clone().lock_owned().await;
     container.note(|record| {
         record.state.pid = pid;
-        record.state.status =
-            if state == ContainerState::Paused { Status::Paused } else { Status::Running };
+        record.state.status = if state == ContainerState::Paused { Status::Paused } else { Status::Running };
     });
     container.advance(|phase| phase.running = true);
     tracing::info!(container.id = %container.id, "still running");
@@ -97,6 +96,8 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>) {
     } else if restart::at_boot(policy.as_ref(), stopped_by_user, was_running) && status != Status::Created {
         container.note(|record| record.state.status = Status::Restarting);
         let (engine, container) = (engine.clone(), container.clone());
-        tokio::spawn(async move { monitor::follow(&engine, &container, Verdict::Restart, Duration::ZERO).await });
+        tokio::spawn(
+            async move { monitor::follow(&engine, &container, Verdict::Restart, Duration::ZERO).await },
+        );
     }
 }

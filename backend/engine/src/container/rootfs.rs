@@ -32,7 +32,13 @@ pub fn make_directory(root: &Path, path: &str) -> rustix::io::Result<()> {
         }
         match rustix::fs::mkdirat(&parent, part, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
-                rustix::fs::chownat(&parent, part, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::SYMLINK_NOFOLLOW)?;
+                rustix::fs::chownat(
+                    &parent,
+                    part,
+                    Some(Uid::ROOT),
+                    Some(Gid::ROOT),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
             }
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error),

@@ -67,7 +67,8 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(dir: &Path) -> Result<Self, ShimError> {
-        let stream = connect(dir).await.map_err(|source| ShimError::Connect { dir: dir.to_owned(), source })?;
+        let stream =
+            connect(dir).await.map_err(|source| ShimError::Connect { dir: dir.to_owned(), source })?;
         Ok(Self { stream, buffer: Vec::new() })
     }
 

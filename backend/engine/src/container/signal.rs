@@ -32,8 +32,13 @@ fn real_time(name: &str) -> Option<i32> {
 mod tests {
     #[test]
     fn signals_have_several_names() {
-        let cases =
-            [("SIGTERM", Some(15)), ("kill", Some(9)), ("15", Some(15)), ("SIGRTMIN+3", Some(37)), ("NOPE", None)];
+        let cases = [
+            ("SIGTERM", Some(15)),
+            ("kill", Some(9)),
+            ("15", Some(15)),
+            ("SIGRTMIN+3", Some(37)),
+            ("NOPE", None),
+        ];
         for (name, number) in cases {
             assert_eq!(super::parse(name), number, "{name}");
         }

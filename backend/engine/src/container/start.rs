@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
-use drydock_shim::config::{CONFIG_FILE, EXIT_FILE, Failure, FailureKind, Log, SOCKET_FILE, ShimConfig, Size};
+use drydock_shim::config::{
+    CONFIG_FILE, EXIT_FILE, Failure, FailureKind, Log, SOCKET_FILE, ShimConfig, Size,
+};
 use drydock_shim::protocol::{Reply, Request};
 use http::StatusCode;
 
@@ -142,8 +144,14 @@ fn running(engine: &Engine, container: &Container, pid: i32) {
     container.note(|record| {
         let health = super::health::first_state(record);
         let finished_at = record.state.finished_at.clone();
-        record.state =
-            State { status: Status::Running, pid, started_at: now(), finished_at, health, ..State::default() };
+        record.state = State {
+            status: Status::Running,
+            pid,
+            started_at: now(),
+            finished_at,
+            health,
+            ..State::default()
+        };
     });
     container.advance(|phase| {
         phase.running = true;
@@ -308,7 +316,11 @@ pub fn asked_only(endpoint: &EndpointSettings) -> EndpointSettings {
         driver_opts: endpoint.driver_opts.clone(),
         gw_priority: endpoint.gw_priority,
         // A fixed address can only have come from the user; a MAC only when it is not one of ours.
-        mac_address: endpoint.endpoint_id.as_deref().unwrap_or_default().is_empty()
+        mac_address: endpoint
+            .endpoint_id
+            .as_deref()
+            .unwrap_or_default()
+            .is_empty()
             .then(|| endpoint.mac_address.clone())
             .flatten(),
         ..EndpointSettings::default()
@@ -328,7 +340,10 @@ fn shared_files(engine: &Engine, record: &Record) -> Result<Vec<(&'static str, P
 
 fn prepare_root(root: &Path, record: &Record) -> Result<(), StartError> {
     let path = &record.config.working_dir;
-    if path.is_empty() || path == "/" || record.mounts.iter().any(|point| path.starts_with(&point.destination)) {
+    if path.is_empty()
+        || path == "/"
+        || record.mounts.iter().any(|point| path.starts_with(&point.destination))
+    {
         return Ok(());
     }
     rootfs::make_directory(root, path)
@@ -511,7 +526,9 @@ pub fn explain_failure(failure: &Failure, program: Option<&str>) -> String {
     let program = program.unwrap_or_default();
     match failure.kind {
         FailureKind::NotFound if program.contains('/') => {
-            format!("error during container init: exec: \"{program}\": stat {program}: no such file or directory")
+            format!(
+                "error during container init: exec: \"{program}\": stat {program}: no such file or directory"
+            )
         }
         FailureKind::NotFound => {
             format!("error during container init: exec: \"{program}\": executable file not found in $PATH")

@@ -128,8 +128,24 @@ fn networks(record: &Record) -> Value {
     for line in text.lines().skip(2) {
         let Some((name, counts)) = line.split_once(':') else { continue };
         let counts: Vec<u64> = counts.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let (name, [rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, _, tx_bytes, tx_packets, tx_errors, tx_dropped, ..]) =
-            (name.trim(), counts.as_slice())
+        let (
+            name,
+            [
+                rx_bytes,
+                rx_packets,
+                rx_errors,
+                rx_dropped,
+                _,
+                _,
+                _,
+                _,
+                tx_bytes,
+                tx_packets,
+                tx_errors,
+                tx_dropped,
+                ..,
+            ],
+        ) = (name.trim(), counts.as_slice())
         else {
             continue;
         };

@@ -156,7 +156,11 @@ async fn ended(container: &Container, patience: Option<Duration>) -> bool {
 }
 
 /// `docker kill`: one signal; SIGKILL is waited for.
-pub async fn kill(engine: &Arc<Engine>, container: &Arc<Container>, name: Option<&str>) -> Result<(), StopError> {
+pub async fn kill(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    name: Option<&str>,
+) -> Result<(), StopError> {
     let name = name.filter(|name| !name.is_empty()).unwrap_or("SIGKILL");
     let number = signal::parse(name).ok_or_else(|| StopError::Signal(name.to_owned()))?;
     let status = container.status();

@@ -61,7 +61,8 @@ fn ports(record: &Record) -> Vec<Value> {
             }));
         }
     }
-    ports.sort_by_key(|port| (port["PrivatePort"].as_u64(), port["Type"].to_string(), port["IP"].to_string()));
+    ports
+        .sort_by_key(|port| (port["PrivatePort"].as_u64(), port["Type"].to_string(), port["IP"].to_string()));
     ports
 }
 

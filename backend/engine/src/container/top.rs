@@ -103,7 +103,8 @@ pub fn by_ps(pids: &[i32], arguments: &str) -> Result<Table, TopError> {
 /// The rows of these processes.
 fn select(text: &str, pids: &HashSet<String>) -> Result<Table, TopError> {
     let mut lines = text.lines();
-    let titles: Vec<String> = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let titles: Vec<String> =
+        lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let column = titles.iter().position(|title| title == "PID").ok_or(TopError::NoPid)?;
     let mut processes = Vec::new();
     for line in lines {

@@ -85,9 +85,8 @@ fn apply(config: &mut HostConfig, wanted: ContainerUpdateBody) -> Result<(), Upd
     number(&mut config.pids_limit, wanted.pids_limit);
     text(&mut config.cpuset_cpus, wanted.cpuset_cpus);
     text(&mut config.cpuset_mems, wanted.cpuset_mems);
-    let policy = wanted.restart_policy.filter(|policy| {
-        policy.name.is_some_and(|name| !name.to_string().is_empty())
-    });
+    let policy =
+        wanted.restart_policy.filter(|policy| policy.name.is_some_and(|name| !name.to_string().is_empty()));
     if let Some(policy) = policy {
         if config.auto_remove.unwrap_or(false) {
             return Err(UpdateError::AutoRemove);

@@ -114,7 +114,8 @@ mod tests {
     use super::*;
 
     fn log(lines: std::ops::Range<u32>) -> String {
-        let line = |n| format!("{{\"log\":\"{n}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n");
+        let line =
+            |n| format!("{{\"log\":\"{n}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n");
         lines.map(line).collect()
     }
 

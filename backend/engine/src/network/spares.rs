@@ -69,20 +69,25 @@ impl Spares {
     /// Refills the stock for ever.
     pub async fn keep(self: Arc<Self>) {
         loop {
-            while self.ready().len() < READY {
-                let spares = self.clone();
-                match tokio::task::spawn_blocking(move || spares.make()).await {
-                    Ok(Ok(spare)) => self.ready().push(spare),
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "cannot make a network namespace in advance");
-                        break;
-                    }
-                    // The runtime is going down.
-                    Err(_) => return,
-                }
+            let spares = self.clone();
+            // The blocking thread itself holds the stock: what it makes while the service ends
+            // is still in it when it is dropped.
+            match tokio::task::spawn_blocking(move || spares.refill()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "cannot make a network namespace in advance"),
+                // The runtime is going down.
+                Err(_) => return,
             }
             self.taken.notified().await;
         }
+    }
+
+    fn refill(&self) -> io::Result<()> {
+        while self.ready().len() < READY {
+            let spare = self.make()?;
+            self.ready().push(spare);
+        }
+        Ok(())
     }
 }
 

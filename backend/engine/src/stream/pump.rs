@@ -154,11 +154,16 @@ impl ShimReader {
     }
 
     /// Reads on without a client until the process ends.
-    pub async fn to_the_end(mut self) -> Option<Exit> {
-        let mut forgotten = Vec::new();
+    pub async fn to_the_end(self) -> Option<Exit> {
+        self.collect(&mut Vec::new(), 0).await
+    }
+
+    /// Reads on until the process ends; keeps the first `limit` bytes of its output.
+    pub async fn collect(mut self, kept: &mut Vec<u8>, limit: usize) -> Option<Exit> {
         loop {
-            forgotten.clear();
-            match self.drain(&mut forgotten, true) {
+            let drained = self.drain(kept, true);
+            kept.truncate(limit);
+            match drained {
                 Ok(Some(exit)) => return Some(exit),
                 Ok(None) => {}
                 Err(_) => return None,
@@ -187,7 +192,10 @@ impl ShimReader {
                 Stream::Stdout | Stream::Stderr if raw => out.extend_from_slice(frame.payload),
                 // Docker's frames are the shim's frames.
                 Stream::Stdout | Stream::Stderr => {
-                    out.extend_from_slice(&protocol::frame_header(frame.stream, (length - FRAME_HEADER) as u32));
+                    out.extend_from_slice(&protocol::frame_header(
+                        frame.stream,
+                        (length - FRAME_HEADER) as u32,
+                    ));
                     out.extend_from_slice(frame.payload);
                 }
                 Stream::Control => {

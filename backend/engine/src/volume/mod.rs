@@ -51,7 +51,9 @@ pub enum OpenError {
 pub enum VolumeError {
     #[error("get {0}: no such volume")]
     NotFound(String),
-    #[error("create {0}: \"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path")]
+    #[error(
+        "create {0}: \"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+    )]
     Name(String),
     #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
     Driver { name: String, driver: String },

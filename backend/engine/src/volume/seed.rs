@@ -70,7 +70,13 @@ fn copy_one(source: &Path, target: &Path, kind: fs::FileType) -> io::Result<()> 
 fn copy_attributes(source: &Path, target: &Path) -> io::Result<()> {
     let meta = fs::symlink_metadata(source)?;
     let (owner, group) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
-    nix::unistd::fchownat(nix::fcntl::AT_FDCWD, target, Some(owner), Some(group), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    nix::unistd::fchownat(
+        nix::fcntl::AT_FDCWD,
+        target,
+        Some(owner),
+        Some(group),
+        AtFlags::AT_SYMLINK_NOFOLLOW,
+    )?;
     if !meta.file_type().is_symlink() {
         fs::set_permissions(target, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
     }

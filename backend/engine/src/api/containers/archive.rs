@@ -69,7 +69,8 @@ fn missing(name: &str, path: &str, errno: rustix::io::Errno) -> ApiError {
 }
 
 fn describe(path: &str, meta: &Metadata, link_target: String) -> Value {
-    let modified = time::OffsetDateTime::from_unix_timestamp(meta.mtime()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let modified =
+        time::OffsetDateTime::from_unix_timestamp(meta.mtime()).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let modified = modified + time::Duration::nanoseconds(meta.mtime_nsec());
     json!({
         "name": base_name(path),
@@ -260,7 +261,38 @@ pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>
         .map_err(|error| internal(&error))?;
     let list: Vec<Value> = changes
         .iter()
+        .filter(|change| !is_mount_place(change, &changes))
         .map(|change| json!({ "Path": change.path, "Kind": change.kind as u8 }))
         .collect();
     Ok(Json(list).into_response())
+}
+
+/// Places the engine made for its own mounts; moby keeps them in a layer below the container's.
+const MOUNT_PLACES: [&str; 11] = [
+    "/dev",
+    "/dev/console",
+    "/dev/pts",
+    "/dev/shm",
+    "/proc",
+    "/sys",
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/etc/mtab",
+    "/.dockerenv",
+];
+
+fn is_mount_place(change: &drydock_images::Change, all: &[drydock_images::Change]) -> bool {
+    let own = |path: &str| MOUNT_PLACES.contains(&path);
+    let text = |change: &drydock_images::Change| change.path.to_string_lossy().into_owned();
+    let path = text(change);
+    if own(&path) {
+        return true;
+    }
+    // `/etc` counts as modified when only such a place was made in it.
+    let below: Vec<String> =
+        all.iter().map(text).filter(|other| other.starts_with(&format!("{path}/"))).collect();
+    matches!(change.kind, drydock_images::Kind::Modified)
+        && !below.is_empty()
+        && below.iter().all(|other| own(other))
 }

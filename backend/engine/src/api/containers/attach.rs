@@ -51,9 +51,11 @@ pub async fn attach(
     // Queued before the client is told to go on: its next request may be the start.
     let source = match (wanted.live, status.is_live()) {
         (false, _) => Source::Nothing,
-        (true, true) => Source::Shim(shim::attach(&container.run_dir, streams).await.map_err(|error| {
-            ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error)
-        })?),
+        (true, true) => Source::Shim(
+            shim::attach(&container.run_dir, streams)
+                .await
+                .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?,
+        ),
         (true, false) => Source::AtStart(container.attach_at_start(streams)),
     };
     let kind = if tty { Kind::Raw } else { Kind::Multiplexed };

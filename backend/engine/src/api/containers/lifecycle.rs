@@ -10,7 +10,9 @@ use serde_json::json;
 
 use crate::api::query::{Parameters, moment};
 use crate::container::record::Status;
-use crate::container::{pause as freezer, remove as removal, rename as naming, start as starting, stop as stopping};
+use crate::container::{
+    pause as freezer, remove as removal, rename as naming, start as starting, stop as stopping,
+};
 use crate::engine::Engine;
 use crate::error::ApiResult;
 
@@ -23,7 +25,11 @@ pub async fn start(State(engine): Shared, Path(name): Name) -> ApiResult<StatusC
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn stop(State(engine): Shared, Path(name): Name, Query(query): Query<Parameters>) -> ApiResult<StatusCode> {
+pub async fn stop(
+    State(engine): Shared,
+    Path(name): Name,
+    Query(query): Query<Parameters>,
+) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
     stopping::stop(&engine, &container, &how(&query)?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -43,7 +49,11 @@ fn how(query: &Parameters) -> ApiResult<stopping::How> {
     Ok(stopping::How { signal: query.text("signal").map(str::to_owned), timeout_s: query.number("t")? })
 }
 
-pub async fn kill(State(engine): Shared, Path(name): Name, Query(query): Query<Parameters>) -> ApiResult<StatusCode> {
+pub async fn kill(
+    State(engine): Shared,
+    Path(name): Name,
+    Query(query): Query<Parameters>,
+) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
     stopping::kill(&engine, &container, query.text("signal")).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -61,13 +71,21 @@ pub async fn unpause(State(engine): Shared, Path(name): Name) -> ApiResult<Statu
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn rename(State(engine): Shared, Path(name): Name, Query(query): Query<Parameters>) -> ApiResult<StatusCode> {
+pub async fn rename(
+    State(engine): Shared,
+    Path(name): Name,
+    Query(query): Query<Parameters>,
+) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
     naming::rename(&engine, &container, query.text("name").unwrap_or_default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn remove(State(engine): Shared, Path(name): Name, Query(query): Query<Parameters>) -> ApiResult<StatusCode> {
+pub async fn remove(
+    State(engine): Shared,
+    Path(name): Name,
+    Query(query): Query<Parameters>,
+) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
     let options = removal::Options { force: query.flag("force"), volumes: query.flag("v") };
     removal::remove(&engine, &container, options).await?;
@@ -97,11 +115,6 @@ pub async fn prune(State(engine): Shared, Query(query): Query<Parameters>) -> Ap
             reclaimed += size;
         }
     }
-    engine.events.publish(
-        "container",
-        "prune",
-        "",
-        [("reclaimed".to_owned(), reclaimed.to_string())].into(),
-    );
+    engine.events.publish("container", "prune", "", [("reclaimed".to_owned(), reclaimed.to_string())].into());
     Ok(Json(json!({ "ContainersDeleted": deleted, "SpaceReclaimed": reclaimed })).into_response())
 }

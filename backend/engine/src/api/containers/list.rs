@@ -13,8 +13,23 @@ use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 
 const FILTERS: [&str; 17] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "label!", "name", "network",
-    "publish", "since", "status", "volume", "is-automated",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+    "is-automated",
 ];
 const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
@@ -27,7 +42,8 @@ pub async fn list(
     if let Some(unknown) = filters.get("status").iter().find(|status| !STATUSES.contains(&status.as_str())) {
         return Err(ApiError::invalid(format!("invalid filter 'status={unknown}'")));
     }
-    let limit = query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+    let limit =
+        query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     // These two ask about containers that do not run.
     let all = query.flag("all") || limit.is_some() || filters.has("status") || filters.has("exited");
     let wanted = Selection::new(&engine, &filters)?;
@@ -80,9 +96,10 @@ impl<'a> Selection<'a> {
             Some(name) => Ok::<_, ApiError>(Some(engine.containers.find(name)?.record().created.clone())),
             None => Ok(None),
         };
-        let names = filters.get("name").iter().map(|name| {
-            regex_lite::Regex::new(name).map_err(|error| ApiError::invalid(error.to_string()))
-        });
+        let names = filters
+            .get("name")
+            .iter()
+            .map(|name| regex_lite::Regex::new(name).map_err(|error| ApiError::invalid(error.to_string())));
         let ancestors = filters.get("ancestor").iter();
         Ok(Self {
             filters,
@@ -96,10 +113,12 @@ impl<'a> Selection<'a> {
     fn takes(&self, engine: &Engine, record: &Record) -> bool {
         let filters = self.filters;
         let named = self.names.is_empty()
-            || self.names.iter().any(|name| name.is_match(&record.name) || name.is_match(&format!("/{}", record.name)));
-        let exited = |code: &str| {
-            record.state.status == Status::Exited && code.parse() == Ok(record.state.exit_code)
-        };
+            || self
+                .names
+                .iter()
+                .any(|name| name.is_match(&record.name) || name.is_match(&format!("/{}", record.name)));
+        let exited =
+            |code: &str| record.state.status == Status::Exited && code.parse() == Ok(record.state.exit_code);
         let health = record.state.health.as_ref().map_or("none", |health| health.status.as_str());
         named
             && filters.any("id", |id| record.id.as_str().starts_with(id))
@@ -126,11 +145,15 @@ impl<'a> Selection<'a> {
 }
 
 fn uses_volume(record: &Record, volume: &str) -> bool {
-    record.mounts.iter().any(|point| point.name == volume || point.destination == volume || point.source == volume)
+    record
+        .mounts
+        .iter()
+        .any(|point| point.name == volume || point.destination == volume || point.source == volume)
 }
 
 fn on_network(record: &Record, network: &str) -> bool {
-    let by_id = |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty() && id.starts_with(network));
+    let by_id =
+        |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty() && id.starts_with(network));
     record.networks.iter().any(|(name, endpoint)| name == network || by_id(&endpoint.network_id))
 }
 
@@ -149,9 +172,13 @@ fn in_range(wanted: &str, port: &str) -> bool {
 fn publishes(record: &Record, wanted: &str) -> bool {
     let bindings = record.ports.iter().flat_map(|(port, bindings)| {
         let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
-        bindings.iter().flatten().filter_map(move |binding| Some(format!("{}/{protocol}", binding.host_port.as_ref()?)))
+        bindings
+            .iter()
+            .flatten()
+            .filter_map(move |binding| Some(format!("{}/{protocol}", binding.host_port.as_ref()?)))
     });
-    let own = record.ports.iter().filter(|(_, bindings)| bindings.as_ref().is_some_and(|list| !list.is_empty()));
+    let own =
+        record.ports.iter().filter(|(_, bindings)| bindings.as_ref().is_some_and(|list| !list.is_empty()));
     bindings.chain(own.map(|(port, _)| port.clone())).any(|port| in_range(wanted, &port))
 }
 

@@ -30,9 +30,8 @@ pub async fn top(
     if !container.status().is_live() {
         return Err(ApiError::conflict(format!("container {} is not running", container.id)));
     }
-    let pids = pids(&container)
-        .await
-        .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?;
+    let pids =
+        pids(&container).await.map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?;
     let table = match query.text("ps_args").unwrap_or("-ef") {
         "-ef" => processes::full(&pids),
         arguments => processes::by_ps(&pids, arguments)
@@ -64,18 +63,19 @@ pub async fn stats(
         tokio::time::sleep(INTERVAL).await;
         return Ok(Json(sample(Some(&first))).into_response());
     }
-    let stream = futures_util::stream::unfold((engine, container, None), async |(engine, container, before)| {
-        if before.is_some() {
-            tokio::time::sleep(INTERVAL).await;
-        }
-        if container.phase().borrow().removed {
-            return None;
-        }
-        let record = container.record().clone();
-        let sample = samples::sample(&record, &engine.host, before.as_ref());
-        let line = Bytes::from(format!("{sample}\n"));
-        Some((Ok::<_, std::convert::Infallible>(line), (engine, container, Some(sample))))
-    });
+    let stream =
+        futures_util::stream::unfold((engine, container, None), async |(engine, container, before)| {
+            if before.is_some() {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            if container.phase().borrow().removed {
+                return None;
+            }
+            let record = container.record().clone();
+            let sample = samples::sample(&record, &engine.host, before.as_ref());
+            let line = Bytes::from(format!("{sample}\n"));
+            Some((Ok::<_, std::convert::Infallible>(line), (engine, container, Some(sample))))
+        });
     let mut response = Response::new(Body::from_stream(stream));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -22,7 +22,8 @@ pub fn devices(config: &HostConfig) -> Result<Vec<LinuxDevice>, DeviceError> {
     }
     for mapping in config.devices.iter().flatten() {
         let on_host = mapping.path_on_host.clone().unwrap_or_default();
-        let inside = mapping.path_in_container.clone().filter(|path| !path.is_empty()).unwrap_or(on_host.clone());
+        let inside =
+            mapping.path_in_container.clone().filter(|path| !path.is_empty()).unwrap_or(on_host.clone());
         let device = device(Path::new(&on_host), PathBuf::from(inside)).ok_or_else(|| DeviceError {
             path: on_host.clone(),
             why: if Path::new(&on_host).exists() { "not a device node" } else { "no such file or directory" }
@@ -62,9 +63,8 @@ fn device(on_host: &Path, inside: PathBuf) -> Option<LinuxDevice> {
 }
 
 /// The container gets its own of these.
-const OWN: [&str; 12] = [
-    "pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "log", "core", "initctl",
-];
+const OWN: [&str; 12] =
+    ["pts", "shm", "mqueue", "console", "fd", "stdin", "stdout", "stderr", "ptmx", "log", "core", "initctl"];
 /// The runtime makes these by itself.
 const STANDARD: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 

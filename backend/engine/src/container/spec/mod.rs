@@ -73,8 +73,17 @@ pub enum Seccomp {
 }
 
 const MASKED: [&str; 12] = [
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -199,7 +208,8 @@ fn linux(
 
 /// A shared or slave bind needs a root that passes propagation on.
 fn rootfs_propagation(record: &Record) -> Option<String> {
-    let has = |kinds: [&str; 2]| record.mounts.iter().any(|point| kinds.contains(&point.propagation.as_str()));
+    let has =
+        |kinds: [&str; 2]| record.mounts.iter().any(|point| kinds.contains(&point.propagation.as_str()));
     if has(["shared", "rshared"]) {
         return Some("shared".into());
     }

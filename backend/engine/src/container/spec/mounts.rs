@@ -46,7 +46,12 @@ fn standard(input: &MountsInput<'_>) -> Vec<Mount> {
         mount("/proc", "proc", "proc", &safe),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         // Group 5 is tty; inside a user namespace it is mapped as well.
-        mount("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         // sysfs shows the network namespace it is mounted in; the host's can only be bound.
         if input.host_network && input.in_user_namespace {
             mount("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", access])

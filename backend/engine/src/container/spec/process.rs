@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use bollard_stubs::models::HostConfig;
 use oci_spec::runtime::{
-    Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, User,
+    Capabilities, Capability, LinuxCapabilities, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process,
+    User,
 };
 
 use super::user::Who;
@@ -20,7 +21,9 @@ pub enum ProcessError {
     Ulimit(String),
     #[error("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")]
     UlimitOrder { soft: i64, hard: i64 },
-    #[error("ulimit {name}: a hard limit of {wanted} is more than the {permitted} this engine itself may have")]
+    #[error(
+        "ulimit {name}: a hard limit of {wanted} is more than the {permitted} this engine itself may have"
+    )]
     UlimitTooHigh { name: String, wanted: u64, permitted: u64 },
     #[error("the working directory '{0}' is invalid, it needs to be an absolute path")]
     WorkingDir(String),

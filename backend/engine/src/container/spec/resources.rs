@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bollard_stubs::models::HostConfig;
 use oci_spec::runtime::{
-    LinuxCpu, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory, LinuxPids, LinuxResources,
+    LinuxCpu, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory, LinuxPids,
+    LinuxResources,
 };
 
 use crate::host::Host;
@@ -84,7 +85,8 @@ fn device_rules(config: &HostConfig) -> Vec<LinuxDeviceCgroup> {
     rules.extend(standard.map(|(major, minor)| rule(true, c, Some(major), Some(minor), "rwm")));
     for mapping in config.devices.iter().flatten() {
         let path = mapping.path_on_host.as_deref().unwrap_or_default();
-        let access = mapping.cgroup_permissions.as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
+        let access =
+            mapping.cgroup_permissions.as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
         if let Some((kind, major, minor)) = super::devices::number(path) {
             rules.push(rule(true, kind, Some(major), Some(minor), access));
         }

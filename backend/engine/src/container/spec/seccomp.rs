@@ -109,9 +109,9 @@ pub fn default_profile(capabilities: &BTreeSet<&str>) -> LinuxSeccomp {
 
 /// `personality` only to the values programs ask for: Linux, Linux32, with UNAME26, and "what is it".
 fn personalities() -> impl Iterator<Item = LinuxSyscall> {
-    [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff].into_iter().map(|value| {
-        allow_if(&["personality"], argument(0, value, None, LinuxSeccompOperator::ScmpCmpEq))
-    })
+    [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff]
+        .into_iter()
+        .map(|value| allow_if(&["personality"], argument(0, value, None, LinuxSeccompOperator::ScmpCmpEq)))
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -95,7 +95,7 @@ impl Default for Config {
                 orphan_after: Duration::minutes(30),
             },
             capacity: capacity::Limits { sessions: 50, instances_per_session: 5, instances: 100 },
-            creation: rate::Allowance { burst: 10, every: Duration::seconds(6) },
+            creation: rate::Allowance { burst: 60, every: Duration::seconds(2) },
             node_limits: Limits::default(),
             images: vec![NODE_IMAGE.to_owned()],
             image_store: None,

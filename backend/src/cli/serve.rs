@@ -50,8 +50,9 @@ pub struct Serve {
     /// How long a session outlives its last browser.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30m")]
     orphan_timeout: Duration,
-    /// Sessions one client address may make at once; afterwards one every six seconds.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    /// Sessions one client address may make at once, a class behind one router for instance; afterwards one every two
+    /// seconds.
+    #[arg(long, value_name = "N", default_value_t = 60)]
     session_burst: u32,
     /// End all nodes when the server is told to stop, instead of leaving them to the next start.
     #[arg(long)]
@@ -83,7 +84,7 @@ impl Serve {
                 instances_per_session: self.max_instances,
                 instances: self.max_nodes,
             },
-            creation: rate::Allowance { burst: self.session_burst.max(1), every: Duration::seconds(6) },
+            creation: rate::Allowance { burst: self.session_burst.max(1), every: Duration::seconds(2) },
             node_limits: self.host.limits(),
             upstream: match self.registry {
                 Some(address) => UpstreamRegistry::At(address),

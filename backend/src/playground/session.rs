@@ -76,6 +76,7 @@ impl Session {
             _place: place,
         });
         session.publish_expiry();
+        session.set_ready(true);
         session
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use drydock_agent::protocol::Stats as Sample;
 use drydock_wire::topology::Stats;
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Instance, Session};
@@ -22,13 +23,15 @@ pub async fn sample(session: &Session) {
         }
         let instances = session.instances();
         before.retain(|name, _| instances.iter().any(|instance| instance.name() == name));
-        for instance in &instances {
+        let samples = join_all(instances.iter().map(async |instance| {
             // A node that does not answer has no figures; the topology says what is wrong with it.
-            if let Ok(sample) = instance.agent().stats().await {
-                let now = (sample.cpu_ns, Instant::now());
-                let last = before.insert(instance.name().to_owned(), now);
-                publish(session, instance, figures(&sample, last, now));
-            }
+            let sample = instance.agent().stats().await.ok()?;
+            Some((instance, sample, (sample.cpu_ns, Instant::now())))
+        }))
+        .await;
+        for (instance, sample, now) in samples.into_iter().flatten() {
+            let last = before.insert(instance.name().to_owned(), now);
+            publish(session, instance, figures(&sample, last, now));
         }
         tokio::time::sleep(ROUND).await;
     }

@@ -153,7 +153,7 @@ impl Store {
         };
         let path = self.root().join("images").join(image.id.0.hex()).with_extension("json");
         let bytes = serde_json::to_vec(&record).map_err(|error| ImageError::Write(error.into()))?;
-        crate::file::replace_durably(&path, &bytes).map_err(ImageError::Write)
+        crate::file::replace_durably(&path, &bytes, &self.tmp()).map_err(ImageError::Write)
     }
 
     pub(crate) fn read_image(&self, id: &ImageId) -> Result<Image, ImageError> {

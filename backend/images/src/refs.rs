@@ -78,7 +78,7 @@ impl Store {
         let answer = change(&mut index, &state.images)?;
         let path = self.root().join("refs.json");
         let bytes = serde_json::to_vec_pretty(&index).map_err(|error| IndexError::Write(error.into()))?;
-        crate::file::replace_durably(&path, &bytes).map_err(IndexError::Write)?;
+        crate::file::replace_durably(&path, &bytes, &self.tmp()).map_err(IndexError::Write)?;
         self.reload(&mut state)?;
         Ok(answer)
     }

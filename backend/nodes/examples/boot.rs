@@ -1,4 +1,4 @@
-//! Times the boot of nodes: `boot [--bin DIR] [--layer DIR]… [--store DIR --image REF] [--rounds N] [--agent-only]`.
+//! Times the boot of nodes: `boot [--bin DIR] [--layer DIR]… [--store DIR [--layout DIR] [--image REF]] [--rounds N] [--agent-only]`.
 //!
 //! Prints medians of: request → agent answers, request → engine answers `_ping`, end; the same for five in parallel; and the
 //! memory (PSS) of an idle node's agent and engine.
@@ -13,6 +13,7 @@ struct Options {
     bin: PathBuf,
     layers: Vec<PathBuf>,
     store: Option<PathBuf>,
+    layout: Option<PathBuf>,
     image: String,
     rounds: usize,
     engine: bool,
@@ -25,6 +26,7 @@ fn options() -> Options {
         bin: "dist/bin".into(),
         layers: Vec::new(),
         store: None,
+        layout: None,
         image: "drydock/node".to_owned(),
         rounds: 20,
         engine: true,
@@ -38,6 +40,7 @@ fn options() -> Options {
             "--bin" => options.bin = value().into(),
             "--layer" => options.layers.push(value().into()),
             "--store" => options.store = Some(value().into()),
+            "--layout" => options.layout = Some(value().into()),
             "--image" => options.image = value(),
             "--rounds" => options.rounds = value().parse().expect("--rounds takes a number"),
             "--data" => options.data = value().into(),
@@ -57,6 +60,10 @@ async fn main() {
         true => NodeImage::Reference(options.image.clone()),
         false => NodeImage::Layers(options.layers.clone()),
     };
+    if let (Some(store), Some(layout)) = (&options.store, &options.layout) {
+        let store = drydock_images::Store::open(store, None).unwrap();
+        store.import_layout(layout).unwrap();
+    }
     let bin = options.bin.canonicalize().expect("--bin must exist");
     let mut config = HostConfig::new(&options.data, bin, image);
     config.store = options.store.clone();

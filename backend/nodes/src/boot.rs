@@ -24,7 +24,7 @@ use crate::id::{NodeId, SessionId};
 use crate::places::Places;
 use crate::processes;
 use crate::record::{self, NodeRecord, Stage};
-use crate::root::{self, OwnFile, RootError};
+use crate::root::{self, OwnFile, RootError, Staged};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::session::{self, Session};
 
@@ -108,7 +108,7 @@ pub fn make(yard: &Yard, session: &Session, mut record: NodeRecord) -> Result<No
         files: &files,
     };
     let staged = plan.stage().map_err(|source| BootError::Root { source })?;
-    write_bundle(yard, &record, owner, &staged.root, &folder).map_err(failed)?;
+    write_bundle(yard, &record, owner, &staged, &folder).map_err(failed)?;
     let created = yard.runtime.create(&id, &folder, &sockets, &staged.log);
     let pid = created.map_err(|source| BootError::Create { source })?;
     session::plug(session, pid, record.address).map_err(|source| BootError::Plug { source })?;
@@ -185,11 +185,18 @@ start)
 esac
 "#;
 
-fn write_bundle(yard: &Yard, record: &NodeRecord, owner: u32, root: &Path, folder: &Path) -> io::Result<()> {
+fn write_bundle(
+    yard: &Yard,
+    record: &NodeRecord,
+    owner: u32,
+    staged: &Staged,
+    folder: &Path,
+) -> io::Result<()> {
     let control_group = yard.places.control_group(&record.spec.id);
     let arguments = arguments();
     let bundle = Bundle {
-        root,
+        root: &staged.root,
+        stage: &staged.stage,
         hostname: &record.spec.hostname,
         first_id: owner,
         limits: record.spec.limits,

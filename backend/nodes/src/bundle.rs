@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::config::Limits;
+use crate::root::DEVICES;
 
 /// Every capability, but in the node's own user namespace: none of them reaches the host.
 const CAPABILITIES: [&str; 41] = [
@@ -92,6 +93,8 @@ const DENIED_FAMILIES: [u32; 2] = [38, 40];
 #[derive(Debug)]
 pub struct Bundle<'a> {
     pub root: &'a Path,
+    /// Where [`DEVICES`] are.
+    pub stage: &'a Path,
     pub hostname: &'a str,
     pub first_id: u32,
     pub limits: Limits,
@@ -109,7 +112,7 @@ impl Bundle<'_> {
             "hostname": self.hostname,
             "root": { "path": self.root, "readonly": false },
             "process": self.process(),
-            "mounts": mounts(),
+            "mounts": self.mounts(),
             "linux": {
                 "uidMappings": map,
                 "gidMappings": map,
@@ -117,10 +120,6 @@ impl Bundle<'_> {
                 "cgroupsPath": self.control_group,
                 "rootfsPropagation": "rshared",
                 "resources": self.resources(),
-                "devices": [
-                    { "path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200, "fileMode": 0o666 },
-                    { "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666 },
-                ],
                 "seccomp": seccomp(),
                 "maskedPaths": [],
                 "readonlyPaths": [],
@@ -151,9 +150,18 @@ impl Bundle<'_> {
         })
     }
 
+    fn mounts(&self) -> Vec<Value> {
+        let devices = DEVICES.map(|(name, path, _)| {
+            let options = ["bind", "nosuid", "noexec"];
+            json!({ "destination": path, "type": "bind", "source": self.stage.join(name), "options": options })
+        });
+        mounts().into_iter().chain(devices).collect()
+    }
+
     fn resources(&self) -> Value {
         let Limits { memory, cpu_millis, pids, disk: _ } = self.limits;
         json!({
+            "devices": device_rules(),
             "memory": { "limit": memory },
             "cpu": { "period": 100_000, "quota": u64::from(cpu_millis) * 100 },
             "pids": { "limit": pids },
@@ -161,23 +169,35 @@ impl Bundle<'_> {
     }
 }
 
-fn mounts() -> Value {
-    json!([
-        { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
-        { "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev"] },
-        { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
-          "options": ["nosuid", "noexec", "nodev", "rw"] },
-        { "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-          "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
-        { "destination": "/dev/pts", "type": "devpts", "source": "devpts",
-          "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
-        { "destination": "/dev/shm", "type": "tmpfs", "source": "shm",
-          "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] },
-        { "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
-          "options": ["nosuid", "noexec", "nodev"] },
-        { "destination": "/run", "type": "tmpfs", "source": "tmpfs",
-          "options": ["nosuid", "nodev", "mode=755", "size=262144k"] },
-    ])
+/// What may be opened: null, zero, full, random and terminals, and [`DEVICES`]. A node cannot make device nodes; this holds
+/// even if one gets in by some other way.
+fn device_rules() -> Vec<Value> {
+    let allow = |major: u32, minor: Option<u32>| json!({ "allow": true, "type": "c", "major": major, "minor": minor.map_or(-1, i64::from), "access": "rw" });
+    let mut rules = vec![json!({ "allow": false, "access": "rwm" })];
+    rules.extend([3, 5, 7, 8, 9].map(|minor| allow(1, Some(minor))));
+    rules.extend([0, 1, 2].map(|minor| allow(5, Some(minor))));
+    rules.push(allow(136, None));
+    rules.extend(DEVICES.map(|(_, _, minor)| allow(10, Some(minor))));
+    rules
+}
+
+fn mounts() -> Vec<Value> {
+    vec![
+        json!({ "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] }),
+        json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev"] }),
+        json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+          "options": ["nosuid", "noexec", "nodev", "rw"] }),
+        json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+          "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] }),
+        json!({ "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+          "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] }),
+        json!({ "destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+          "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"] }),
+        json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+          "options": ["nosuid", "noexec", "nodev"] }),
+        json!({ "destination": "/run", "type": "tmpfs", "source": "tmpfs",
+          "options": ["nosuid", "nodev", "mode=755", "size=262144k"] }),
+    ]
 }
 
 fn seccomp() -> Value {
@@ -209,6 +229,7 @@ mod tests {
         let limits = Limits { memory: 1 << 30, cpu_millis: 1500, pids: 99, disk: 0 };
         let bundle = Bundle {
             root: Path::new("/mnt/root"),
+            stage: Path::new("/mnt"),
             hostname: "node1",
             first_id: 1_065_536,
             limits,

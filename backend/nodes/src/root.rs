@@ -54,6 +54,10 @@ pub enum RootError {
     Bind { path: PathBuf, source: io::Error },
 }
 
+/// Device nodes that a node may open besides the usual ones: name on the stage, path in the node, minor number of major
+/// 10. Made here rather than bound from the host's /dev, where they may belong to the host's root alone.
+pub const DEVICES: [(&str, &str, u32); 2] = [("tun", "/dev/net/tun", 200), ("fuse", "/dev/fuse", 229)];
+
 /// What a node's file system is made of.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -83,6 +87,8 @@ pub struct OwnFile {
 #[derive(Debug)]
 pub struct Staged {
     pub root: PathBuf,
+    /// Holds [`DEVICES`].
+    pub stage: PathBuf,
     /// On the node's own disk, so that even it is within the quota.
     pub log: fs::File,
     log_path: PathBuf,
@@ -117,7 +123,7 @@ impl Plan<'_> {
             .and_then(|overlay| mount::attach(overlay, &root))
             .map_err(|source| RootError::Overlay { source })?;
         self.bind_into(&root, &stage)?;
-        Ok(Staged { root, log, log_path: stage.join("disk/log"), _device: device })
+        Ok(Staged { root, log, log_path: stage.join("disk/log"), stage, _device: device })
     }
 
     fn set_up_stage(&self) -> Result<PathBuf, RootError> {
@@ -133,7 +139,20 @@ impl Plan<'_> {
         for name in ["disk", "root"] {
             fs::create_dir(stage.join(name)).map_err(failed)?;
         }
+        for (name, _, minor) in DEVICES {
+            let failed = |source| RootError::Stage { what: "the node's devices", source };
+            self.make_device(&stage.join(name), minor).map_err(failed)?;
+        }
         Ok(stage.to_owned())
+    }
+
+    fn make_device(&self, path: &Path, minor: u32) -> io::Result<()> {
+        const MISCELLANEOUS: u32 = 10;
+        let device = rustix::fs::makedev(MISCELLANEOUS, minor);
+        let kind = rustix::fs::FileType::CharacterDevice;
+        rustix::fs::mknodat(rustix::fs::CWD, path, kind, rustix::fs::Mode::empty(), device)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        self.give(path)
     }
 
     fn mount_disk(&self, at: &Path) -> Result<LoopDevice, RootError> {

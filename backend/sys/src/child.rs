@@ -59,9 +59,8 @@ pub fn inherit(command: &mut Command, descriptors: &[OwnedFd]) -> io::Result<Inh
             placeholders.push(placeholder);
         }
     }
-    let place_all = move || {
-        (FIRST_INHERITED..).zip(&copies).try_for_each(|(number, copy)| fds::place(copy, number))
-    };
+    let place_all =
+        move || (FIRST_INHERITED..).zip(&copies).try_for_each(|(number, copy)| fds::place(copy, number));
     // SAFETY: dup2 only. The numbers replaced are this process's placeholders or older descriptors,
     // of which the child needs none: all but the inherited are closed by its exec anyway.
     unsafe { command.pre_exec(place_all) };

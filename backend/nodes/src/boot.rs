@@ -210,6 +210,6 @@ fn write_bundle(
 /// The agent, and how it starts the engine.
 fn arguments() -> Vec<String> {
     let agent = ["/usr/local/bin/drydock-agent", "--engine", "/usr/local/bin/drydock-engine"];
-    let listen = ["-H", "fd://", "-H", "unix:///var/run/docker.sock"];
-    agent.iter().chain(&listen).map(|word| (*word).to_owned()).collect()
+    let engine = ["-H", "fd://", "-H", "unix:///var/run/docker.sock", "--pidfile", "/var/run/docker.pid"];
+    agent.iter().chain(&engine).map(|word| (*word).to_owned()).collect()
 }

@@ -172,8 +172,7 @@ impl Plan<'_> {
         let failed = |source| RootError::Stage { what: "the node's disk", source };
         fs::create_dir(disk.join("work")).map_err(failed)?;
         for own in ["upper", "docker"] {
-            fs::create_dir(disk.join(own)).map_err(failed)?;
-            self.give(&disk.join(own)).map_err(failed)?;
+            self.make_dir(&disk.join(own)).map_err(failed)?;
         }
         let log = fs::File::create(disk.join("log")).map_err(failed)?;
         let upper = disk.join("upper");
@@ -208,7 +207,13 @@ impl Plan<'_> {
             return Ok(());
         }
         self.make_dirs(upper, path.parent().unwrap_or(upper))?;
+        self.make_dir(path)
+    }
+
+    /// Whatever the umask: the node's other users pass through these.
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
         fs::create_dir(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         self.give(path)
     }
 

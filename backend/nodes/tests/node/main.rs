@@ -189,6 +189,25 @@ async fn a_port_of_a_node_is_dialled_from_inside_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_engine_answers_on_the_same_socket_after_it_was_killed() {
+    let yard = Yard::new();
+    let host = yard.open().await;
+    let id = session("engine");
+    host.create_session(&id).await.unwrap();
+    let node = boot(&host, &id, "node1").await;
+    let log = async |what: &str| format!("{what}: {}", out(&sh(&node, "cat /var/log/docker.log").await));
+    if let Err(error) = node.ready().await {
+        panic!("{}", log(&error.to_string()).await);
+    }
+    let killed = sh(&node, "first=$(cat /var/run/docker.pid) && kill -9 $first && echo $first").await;
+    assert_eq!(killed.exit, Exit::Code(0), "{killed:?}");
+    node.ready().await.unwrap();
+    let next = out(&sh(&node, "cat /var/run/docker.pid").await);
+    assert_ne!(next, out(&killed), "{}", log("the engine is the old one").await);
+    host.reset().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pids_are_limited() {
     let yard = Yard::new();
     let host = yard.open().await;

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use drydock_browser::window;
+use drydock_model::json;
 use drydock_wire::lab::{Lab, Progress, Summary};
-use drydock_wire::session::{Failure, Instance, NewInstance, Playground, Session, Terminal};
+use drydock_wire::session::{Failure, Instance, Playground, Session, Terminal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
@@ -95,7 +96,7 @@ pub async fn extend_session(id: &str) -> Answer<()> {
 
 pub async fn add_node(session: &str) -> Answer<Instance> {
     let path = format!("/sessions/{}/instances", escape(session));
-    read(&path, &send("POST", &path, Some(json(&NewInstance::default()))).await?)
+    read(&path, &send("POST", &path, Some(Body::empty())).await?)
 }
 
 pub async fn delete_node(session: &str, node: &str) -> Answer<()> {
@@ -108,7 +109,7 @@ pub async fn terminals(session: &str, node: &str) -> Answer<Vec<Terminal>> {
 
 pub async fn add_terminal(session: &str, node: &str) -> Answer<Terminal> {
     let path = format!("{}/terminals", node_path(session, node));
-    read(&path, &send("POST", &path, Some(json(&serde_json::json!({})))).await?)
+    read(&path, &send("POST", &path, Some(Body::empty())).await?)
 }
 
 pub async fn delete_terminal(session: &str, node: &str, terminal: &str) -> Answer<()> {
@@ -122,13 +123,14 @@ pub async fn lab_progress(session: &str) -> Answer<Progress> {
 /// Writes a file block's file, or asks a check now.
 pub async fn act_on_lab_block(session: &str, block: &str) -> Answer<()> {
     let path = format!("/sessions/{}/lab/blocks/{}", escape(session), escape(block));
-    done(send("POST", &path, Some(json(&serde_json::json!({})))).await)
+    done(send("POST", &path, Some(Body::empty())).await)
 }
 
 /// `answer` holds the indices of the chosen ones, or the one text. Whether it is right.
 pub async fn answer_quiz(session: &str, quiz: &str, answer: &[String]) -> Answer<bool> {
     let path = format!("/sessions/{}/lab/quizzes/{}", escape(session), escape(quiz));
-    let verdict: Verdict = read(&path, &send("POST", &path, Some(json(&QuizAnswer { answer }))).await?)?;
+    let verdict: Verdict =
+        read(&path, &send("POST", &path, Some(Body::json(&QuizAnswer { answer }))).await?)?;
     Ok(verdict.correct)
 }
 
@@ -185,8 +187,16 @@ struct Body {
     text: String,
 }
 
-fn json(value: &impl Serialize) -> Body {
-    Body { kind: "application/json", text: serde_json::to_string(value).expect("plain data becomes JSON") }
+impl Body {
+    fn json(value: &impl Serialize) -> Self {
+        let text = serde_json::to_string(value).expect("plain data becomes JSON");
+        Self { kind: "application/json", text }
+    }
+
+    /// Everything as the server has it by default.
+    fn empty() -> Self {
+        Self { kind: "application/json", text: "{}".to_owned() }
+    }
 }
 
 async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
@@ -194,7 +204,7 @@ async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
 }
 
 fn read<T: DeserializeOwned>(path: &str, text: &str) -> Answer<T> {
-    serde_json::from_str(text).map_err(|_| Trouble::Unreadable { path: path.to_owned() })
+    json::read(text).ok_or_else(|| Trouble::Unreadable { path: path.to_owned() })
 }
 
 fn done(answer: Answer<String>) -> Answer<()> {
@@ -210,7 +220,7 @@ fn judge(status: u16, text: String) -> Answer<String> {
     if (200..300).contains(&status) {
         return Ok(text);
     }
-    let failure = serde_json::from_str(&text).unwrap_or_else(|_| Failure {
+    let failure = json::read(&text).unwrap_or_else(|| Failure {
         error: "unknown".to_owned(),
         message: format!("The server answered with status {status}."),
     });

@@ -8,6 +8,7 @@ use crate::page::session::SessionPage;
 use crate::page::unknown::Unknown;
 use crate::route::{self, Route};
 use crate::theme;
+use crate::view::part;
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -15,11 +16,11 @@ pub fn App() -> impl IntoView {
     toast::provide();
     let router = route::provide();
     view! {
-        {move || match router.get() {
+        {part(move || match router.get() {
             Route::Landing => view! { <Landing/> }.into_any(),
             Route::Session { id, read_only } => view! { <SessionPage id read_only/> }.into_any(),
             Route::Unknown => view! { <Unknown/> }.into_any(),
-        }}
+        })}
         <toast::Toasts/>
     }
 }

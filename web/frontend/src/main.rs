@@ -13,6 +13,7 @@ mod page;
 mod remembered;
 mod route;
 mod theme;
+mod view;
 
 fn main() {
     leptos::mount::mount_to_body(app::App);

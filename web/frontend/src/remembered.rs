@@ -1,17 +1,18 @@
 //! What this browser remembers between visits, as JSON in its storage.
 
 use drydock_browser::storage;
+use drydock_model::json;
 use drydock_model::recent::{Event, Recent};
 use drydock_model::workspace::Workspace;
 
 const RECENT: &str = "drydock.recent";
 const FONT_SIZE: &str = "drydock.font-size";
 
-pub const DEFAULT_FONT_SIZE: f64 = 14.0;
-pub const FONT_SIZES: std::ops::RangeInclusive<f64> = 9.0..=28.0;
+pub const DEFAULT_FONT_SIZE: u32 = 14;
+pub const FONT_SIZES: std::ops::RangeInclusive<u32> = 9..=28;
 
 pub fn recent() -> Recent {
-    storage::read(RECENT).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    storage::read(RECENT).and_then(|text| json::read(&text)).unwrap_or_default()
 }
 
 pub fn change_recent(event: Event) {
@@ -24,7 +25,7 @@ pub fn change_recent(event: Event) {
 
 /// How this tab had arranged the session's terminals.
 pub fn workspace(session: &str) -> Option<Workspace> {
-    serde_json::from_str(&storage::read_tab(&format!("drydock.workspace.{session}"))?).ok()
+    json::read(&storage::read_tab(&format!("drydock.workspace.{session}"))?)
 }
 
 pub fn set_workspace(session: &str, workspace: &Workspace) {
@@ -33,12 +34,12 @@ pub fn set_workspace(session: &str, workspace: &Workspace) {
     }
 }
 
-pub fn font_size() -> f64 {
+pub fn font_size() -> u32 {
     let remembered = storage::read(FONT_SIZE).and_then(|text| text.parse().ok());
     remembered.filter(|size| FONT_SIZES.contains(size)).unwrap_or(DEFAULT_FONT_SIZE)
 }
 
-pub fn set_font_size(size: f64) {
+pub fn set_font_size(size: u32) {
     storage::write(FONT_SIZE, &size.to_string());
 }
 

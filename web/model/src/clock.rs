@@ -13,10 +13,14 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let mut parts = time.splitn(3, ':');
     let hour: i64 = parts.next()?.parse().ok()?;
     let minute: i64 = parts.next()?.parse().ok()?;
-    let second: f64 = parts.next()?.parse().ok()?;
-    let seconds =
-        days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 - zone_seconds(zone)?;
-    Some(seconds * 1_000 + (second * 1_000.0) as i64)
+    let (second, fraction) = parts.next().map(|part| part.split_once('.').unwrap_or((part, "0")))?;
+    let second: i64 = second.parse().ok()?;
+    // Three digits of the fraction, and zeroes where it has fewer.
+    let milliseconds =
+        fraction.bytes().chain(*b"00").take(3).fold(0, |sum, digit| sum * 10 + i64::from(digit & 15));
+    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+        - zone_seconds(zone)?;
+    Some(seconds * 1_000 + milliseconds)
 }
 
 fn zone_seconds(zone: &str) -> Option<i64> {

@@ -7,11 +7,13 @@
 
 pub mod clock;
 pub mod drawing;
+pub mod json;
 pub mod keys;
 pub mod lesson;
 pub mod link;
 pub mod recent;
 pub mod session;
+pub mod shapes;
 pub mod stream;
 pub mod units;
 pub mod workspace;

@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 
 use drydock_wire::lab::Progress;
-use drydock_wire::session::{Event, Instance, Session, Terminal};
+use drydock_wire::session::{Instance, Session, Terminal};
 use drydock_wire::topology::{self, Stats, Topology};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use crate::clock;
+use crate::{clock, json};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -69,51 +70,72 @@ pub enum Change {
     Progress(Progress),
 }
 
-impl Change {
-    /// `None` for an event that changes nothing this page shows.
-    pub fn from_event(event: Event) -> Option<Self> {
-        let Event { name, args } = event;
-        let mut args = args.into_iter();
-        let mut text = || args.next().and_then(|value| Some(value.as_str()?.to_owned()));
-        match name.as_str() {
-            "session end" => Some(Self::End),
-            "session expires" => Some(Self::Expires(clock::parse_rfc3339(&text()?)?)),
-            "instance new" => {
-                Some(Self::NodeAdded { name: text()?, ip: text()?, hostname: text()?, proxy_host: text()? })
-            }
-            "instance delete" => Some(Self::NodeRemoved(text()?)),
-            "instance terminals" => {
-                Some(Self::Terminals { node: text()?, terminals: serde_json::from_value(args.next()?).ok()? })
-            }
-            "session topology" => Some(Self::Topology(serde_json::from_value(args.next()?).ok()?)),
-            "lab progress" => Some(Self::Progress(serde_json::from_value(args.next()?).ok()?)),
-            "instance docker ports" => {
-                let about = args.next()?;
-                Some(Self::Ports {
-                    node: instance(&about)?,
-                    ports: serde_json::from_value(about["ports"].clone()).ok()?,
-                })
-            }
-            "instance docker swarm status" => {
-                let about = args.next()?;
-                let is = |role: &str| about[role].as_bool().unwrap_or_default();
-                Some(Self::Swarm {
-                    node: instance(&about)?,
-                    is_manager: is("is_manager"),
-                    is_worker: is("is_worker"),
-                })
-            }
-            "instance stats" => {
-                let about = args.next()?;
-                Some(Self::Stats { node: instance(&about)?, stats: serde_json::from_value(about).ok()? })
-            }
-            _ => None,
-        }
-    }
+/// The part of an event that says which it is.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
-fn instance(about: &Value) -> Option<String> {
-    Some(about["instance"].as_str()?.to_owned())
+/// The part that says what about.
+#[derive(Deserialize)]
+struct With<A> {
+    args: A,
+}
+
+#[derive(Deserialize)]
+struct Ports {
+    instance: String,
+    ports: Vec<u16>,
+}
+
+#[derive(Deserialize)]
+struct Swarm {
+    instance: String,
+    is_manager: bool,
+    is_worker: bool,
+}
+
+#[derive(Deserialize)]
+struct Of {
+    instance: String,
+}
+
+impl Change {
+    /// Reads a `drydock_wire::session::Event`; `None` for one that changes nothing this page shows.
+    pub fn read(event: &str) -> Option<Self> {
+        fn args<A: DeserializeOwned>(event: &str) -> Option<A> {
+            Some(json::read::<With<A>>(event)?.args)
+        }
+        let Named { name } = json::read(event)?;
+        Some(match name.as_str() {
+            "session end" => Self::End,
+            "session expires" => Self::Expires(clock::parse_rfc3339(&args::<(String,)>(event)?.0)?),
+            "instance new" => {
+                let (name, ip, hostname, proxy_host) = args(event)?;
+                Self::NodeAdded { name, ip, hostname, proxy_host }
+            }
+            "instance delete" => Self::NodeRemoved(args::<(String,)>(event)?.0),
+            "instance terminals" => {
+                let (node, terminals) = args(event)?;
+                Self::Terminals { node, terminals }
+            }
+            "session topology" => Self::Topology(args::<(Topology,)>(event)?.0),
+            "lab progress" => Self::Progress(args::<(Progress,)>(event)?.0),
+            "instance docker ports" => {
+                let (Ports { instance, ports },) = args(event)?;
+                Self::Ports { node: instance, ports }
+            }
+            "instance docker swarm status" => {
+                let (Swarm { instance, is_manager, is_worker },) = args(event)?;
+                Self::Swarm { node: instance, is_manager, is_worker }
+            }
+            "instance stats" => {
+                let (of, stats) = (args::<(Of,)>(event)?.0, args::<(Stats,)>(event)?.0);
+                Self::Stats { node: of.instance, stats }
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl Model {
@@ -248,10 +270,10 @@ fn natural(hostname: &str) -> (String, u64) {
 mod tests {
     use super::*;
     use drydock_wire::topology::{Container, Port};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn change(name: &str, args: Value) -> Option<Change> {
-        Change::from_event(serde_json::from_value(json!({"name": name, "args": args})).unwrap())
+        Change::read(&json!({"name": name, "args": args}).to_string())
     }
 
     fn with_nodes(hostnames: &[&str]) -> Model {

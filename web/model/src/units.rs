@@ -6,16 +6,18 @@ pub fn bytes(amount: u64) -> String {
     if amount < 1_000 {
         return format!("{amount} B");
     }
-    let mut scaled = amount as f64 / 1_000.0;
+    // In tenths, without floating point: its printing alone would be a tenth of the page.
+    let mut tenths = amount.saturating_add(50) / 100;
     let mut unit = 0;
-    while scaled >= 999.5 && unit + 1 < UNITS.len() {
-        scaled /= 1_000.0;
+    while tenths >= 9_995 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 500) / 1_000;
         unit += 1;
     }
-    if scaled < 9.95 {
-        format!("{scaled:.1} {}", UNITS[unit])
+    let unit = UNITS[unit];
+    if tenths < 100 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
     } else {
-        format!("{scaled:.0} {}", UNITS[unit])
+        format!("{} {unit}", (tenths + 5) / 10)
     }
 }
 

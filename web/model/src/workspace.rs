@@ -11,6 +11,18 @@ pub struct Key {
     pub terminal: String,
 }
 
+impl Key {
+    /// `NODE/TERMINAL`.
+    pub fn write(&self) -> String {
+        format!("{}/{}", self.node, self.terminal)
+    }
+
+    pub fn read(text: &str) -> Option<Self> {
+        let (node, terminal) = text.rsplit_once('/')?;
+        Some(Self { node: node.to_owned(), terminal: terminal.to_owned() })
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// Panes side by side.

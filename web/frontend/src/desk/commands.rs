@@ -260,8 +260,12 @@ impl Desk {
         api::upload(&self.id(), node, file, progress, done);
     }
 
-    pub fn change_font_size(self, by: f64) {
-        let size = (self.font_size.get_untracked() + by).clamp(*FONT_SIZES.start(), *FONT_SIZES.end());
+    pub fn change_font_size(self, by: i32) {
+        let size = self
+            .font_size
+            .get_untracked()
+            .saturating_add_signed(by)
+            .clamp(*FONT_SIZES.start(), *FONT_SIZES.end());
         remembered::set_font_size(size);
         self.font_size.set(size);
     }

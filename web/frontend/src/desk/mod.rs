@@ -19,6 +19,7 @@ use drydock_model::lesson::{self, Lesson};
 use drydock_model::link::{Link, State};
 use drydock_model::recent;
 use drydock_model::session::{Change, Model, Phase};
+use drydock_model::shapes::Chosen;
 use drydock_model::workspace::{Action, Key, Workspace};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -27,14 +28,6 @@ use crate::component::toast::{self, Say};
 use crate::{api, remembered};
 
 use seats::Seats;
-
-/// What is looked at in the topology.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Chosen {
-    Node(String),
-    Container { node: String, id: String },
-    Network { node: String, id: String },
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upload {
@@ -63,7 +56,7 @@ pub struct Desk {
     pub uploads: RwSignal<Vec<Upload>>,
     /// A node is being made.
     pub adding: RwSignal<bool>,
-    pub font_size: RwSignal<f64>,
+    pub font_size: RwSignal<u32>,
     /// Milliseconds since 1970, every second.
     pub clock: RwSignal<i64>,
     pub say: Say,
@@ -186,8 +179,7 @@ impl Desk {
             move || address.clone(),
             move |report| match report {
                 Report::Text(text) => {
-                    let event = serde_json::from_str(&text).ok();
-                    if let Some(change) = event.and_then(Change::from_event) {
+                    if let Some(change) = Change::read(&text) {
                         self.change(change);
                     }
                 }

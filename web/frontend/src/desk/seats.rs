@@ -101,7 +101,7 @@ impl Desk {
                     api::terminal_path(&self.id(), &key.node, &key.terminal)
                 ),
                 read_only: self.read_only,
-                font_size: self.font_size.get_untracked(),
+                font_size: f64::from(self.font_size.get_untracked()),
                 font_family: FONT.to_owned(),
                 palette: Palette::at(&seat.host),
             };
@@ -165,7 +165,7 @@ impl Desk {
             });
         });
         Effect::new(move |_| {
-            let size = self.font_size.get();
+            let size = f64::from(self.font_size.get());
             self.seats.with_value(|seats| seats.views().for_each(|(_, view)| view.set_font_size(size)));
         });
     }

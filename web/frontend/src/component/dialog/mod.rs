@@ -1,6 +1,7 @@
 //! A question that must be answered before anything else: the browser's own modal dialog, which keeps the focus
 //! inside and gives it back afterwards.
 
+use crate::view::{press, text};
 use leptos::html::Dialog as DialogElement;
 use leptos::prelude::*;
 
@@ -27,19 +28,19 @@ pub fn Confirm(
         <dialog
             class="dialog"
             node_ref=element
-            aria-label=move || title.get()
+            aria-label=text(move || title.get())
             on:close=move |_| open.set(false)
         >
-            <h2 class="dialog-title">{move || title.get()}</h2>
-            <p class="dialog-body">{move || body.get()}</p>
+            <h2 class="dialog-title">{text(move || title.get())}</h2>
+            <p class="dialog-body">{text(move || body.get())}</p>
             <div class="dialog-actions">
-                <button class="button" autofocus on:click=move |_| open.set(false)>"Cancel"</button>
+                <button class="button" autofocus on:click=press(move || open.set(false))>"Cancel"</button>
                 <button
                     class="button button-danger"
-                    on:click=move |_| {
+                    on:click=press(move || {
                         open.set(false);
                         on_confirm.run(());
-                    }
+                    })
                 >
                     {action}
                 </button>

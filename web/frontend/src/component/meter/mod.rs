@@ -1,16 +1,17 @@
 //! A bar that is filled to a share, with its words beside it.
 
+use crate::view::{flag, text};
 use leptos::prelude::*;
 
-/// `percent` is between 0 and 100; `text` says the amount.
+/// `percent` is between 0 and 100.
 #[component]
 pub fn Meter(
     label: &'static str,
     #[prop(into)] percent: Signal<f32>,
-    #[prop(into)] text: Signal<String>,
+    #[prop(into)] amount: Signal<String>,
 ) -> impl IntoView {
     view! {
-        <div class="meter" class:meter-high=move || { percent.get() >= 90.0 }>
+        <div class="meter" class:meter-high=flag(move || { percent.get() >= 90.0 })>
             <span class="meter-label" aria-hidden="true">{label}</span>
             <span
                 class="meter-track"
@@ -18,12 +19,12 @@ pub fn Meter(
                 aria-label=label
                 aria-valuemin="0"
                 aria-valuemax="100"
-                aria-valuenow=move || format!("{:.0}", percent.get())
-                aria-valuetext=move || text.get()
+                aria-valuenow=text(move || (percent.get() as i32).to_string())
+                aria-valuetext=amount
             >
-                <span class="meter-fill" style:width=move || format!("{:.1}%", percent.get())></span>
+                <span class="meter-fill" style:width=text(move || format!("{}%", percent.get() as i32))></span>
             </span>
-            <span class="meter-text" aria-hidden="true">{move || text.get()}</span>
+            <span class="meter-text" aria-hidden="true">{amount}</span>
         </div>
     }
 }

@@ -1,5 +1,6 @@
 //! The line between two panes: dragged, or moved with the arrow keys.
 
+use crate::view::{flag, text};
 use leptos::ev;
 use leptos::prelude::*;
 use web_sys::{HtmlElement, PointerEvent};
@@ -42,12 +43,12 @@ pub fn Splitter(
     view! {
         <div
             class="splitter"
-            class:splitter-vertical=move || vertical.get()
+            class:splitter-vertical=flag(move || vertical.get())
             role="separator"
             tabindex="0"
             aria-label=label
-            aria-orientation=move || if vertical.get() { "horizontal" } else { "vertical" }
-            aria-valuenow=move || format!("{:.0}", size.get())
+            aria-orientation=text(move || if vertical.get() { "horizontal".to_owned() } else { "vertical".to_owned() })
+            aria-valuenow=text(move || (size.get() as i32).to_string())
             on:pointerdown=begin
             on:pointermove=drag
             on:pointerup=move |_| dragged_from.set(None)

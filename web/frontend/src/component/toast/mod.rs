@@ -4,6 +4,7 @@ use drydock_browser::timer::Timeout;
 use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
+use crate::view::{part, press};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -76,14 +77,17 @@ pub fn Toasts() -> impl IntoView {
     let say = say();
     view! {
         <div class="toasts" role="status" aria-live="polite">
-            <For each=move || say.toasts.get() key=|toast| toast.id let:toast>
-                <div class="toast" class:toast-failure=toast.tone == Tone::Failure>
-                    <span class="toast-text">{toast.text}</span>
-                    <button class="button-icon" aria-label="Dismiss" on:click=move |_| say.put_away(toast.id)>
-                        <Icon glyph=Glyph::Close/>
-                    </button>
-                </div>
-            </For>
+            {part(move || {
+                let toast = |toast: Toast| view! {
+                    <div class="toast" class:toast-failure=toast.tone == Tone::Failure>
+                        <span class="toast-text">{toast.text}</span>
+                        <button class="button-icon" aria-label="Dismiss" on:click=press(move || say.put_away(toast.id))>
+                            <Icon glyph=Glyph::Close/>
+                        </button>
+                    </div>
+                };
+                say.toasts.get().into_iter().map(toast).collect_view().into_any()
+            })}
         </div>
     }
 }

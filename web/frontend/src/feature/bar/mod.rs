@@ -9,12 +9,13 @@ use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
 use crate::feature::Panes;
 use crate::theme::{self, Theme};
+use crate::view::{flag, memo, part, press, text, when};
 
 #[component]
 pub fn Bar(panes: Panes) -> impl IntoView {
     let desk = desk::current();
     let ending = RwSignal::new(false);
-    let has_lab = Memo::new(move |_| desk.model.with(|model| model.lab.is_some()));
+    let has_lab = memo(move || desk.model.with(|model| model.lab.is_some()));
     view! {
         <header class="bar">
             <Brand/>
@@ -22,9 +23,9 @@ pub fn Bar(panes: Panes) -> impl IntoView {
             <span class="bar-space"></span>
             <nav class="bar-panes" aria-label="Panes">
                 <Toggle label="Nodes" glyph=Glyph::Server open=panes.nodes/>
-                <Show when=move || has_lab.get()>
+                {when(move || has_lab.get(), move || view! {
                     <Toggle label="Lab" glyph=Glyph::Book open=panes.lab/>
-                </Show>
+                }.into_any())}
                 <Toggle label="Topology" glyph=Glyph::Topology open=panes.topology/>
             </nav>
             <span class="bar-rule"></span>
@@ -32,7 +33,7 @@ pub fn Bar(panes: Panes) -> impl IntoView {
             <ThemeToggle/>
             <Share/>
             {(!desk.read_only).then(|| view! {
-                <button class="button button-quiet bar-end" on:click=move |_| ending.set(true)>
+                <button class="button button-quiet bar-end" on:click=press(move || ending.set(true))>
                     "End session"
                 </button>
                 <Confirm
@@ -67,16 +68,16 @@ pub fn ThemeToggle() -> impl IntoView {
     view! {
         <button
             class="button-icon"
-            aria-label=move || match theme.get() {
-                Theme::Dark => "Use the light theme",
-                Theme::Light => "Use the dark theme",
-            }
-            on:click=move |_| theme::toggle(theme)
+            aria-label=text(move || match theme.get() {
+                Theme::Dark => "Use the light theme".to_owned(),
+                Theme::Light => "Use the dark theme".to_owned(),
+            })
+            on:click=press(move || theme::toggle(theme))
         >
-            {move || match theme.get() {
-                Theme::Dark => view! { <Icon glyph=Glyph::Sun/> },
-                Theme::Light => view! { <Icon glyph=Glyph::Moon/> },
-            }}
+            {part(move || match theme.get() {
+                Theme::Dark => view! { <Icon glyph=Glyph::Sun/> }.into_any(),
+                Theme::Light => view! { <Icon glyph=Glyph::Moon/> }.into_any(),
+            })}
         </button>
     }
 }
@@ -86,8 +87,8 @@ fn Toggle(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoV
     view! {
         <button
             class="button button-quiet bar-toggle"
-            aria-pressed=move || open.get().to_string()
-            on:click=move |_| open.update(|open| *open = !*open)
+            aria-pressed=text(move || open.get().to_string())
+            on:click=press(move || open.update(|open| *open = !*open))
         >
             <Icon glyph/>
             <span class="bar-toggle-label">{label}</span>
@@ -100,10 +101,10 @@ fn FontSize() -> impl IntoView {
     let desk = desk::current();
     view! {
         <span class="bar-font" role="group" aria-label="Terminal text size">
-            <button class="button-icon" aria-label="Smaller terminal text" on:click=move |_| desk.change_font_size(-1.0)>
+            <button class="button-icon" aria-label="Smaller terminal text" on:click=press(move || desk.change_font_size(-1))>
                 <span class="glyph-text-small" aria-hidden="true">"A"</span>
             </button>
-            <button class="button-icon" aria-label="Larger terminal text" on:click=move |_| desk.change_font_size(1.0)>
+            <button class="button-icon" aria-label="Larger terminal text" on:click=press(move || desk.change_font_size(1))>
                 <span class="glyph-text-large" aria-hidden="true">"A"</span>
             </button>
         </span>
@@ -113,22 +114,22 @@ fn FontSize() -> impl IntoView {
 #[component]
 fn Countdown() -> impl IntoView {
     let desk = desk::current();
-    let remaining = Memo::new(move |_| {
+    let remaining = memo(move || {
         let clock = desk.clock.get();
         desk.model.with(|model| model.expires_at.map(|at| at - clock))
     });
-    let is_soon = Memo::new(move |_| remaining.get().is_some_and(|left| left < SOON));
+    let is_soon = memo(move || remaining.get().is_some_and(|left| left < SOON));
     view! {
-        <div class="countdown" class:countdown-soon=move || is_soon.get()>
+        <div class="countdown" class:countdown-soon=flag(move || is_soon.get())>
             <Icon glyph=Glyph::Clock/>
             <span class="countdown-time" role="timer" aria-label="Time left">
-                {move || remaining.get().map(clock::countdown)}
+                {text(move || remaining.get().map(clock::countdown).unwrap_or_default())}
             </span>
             {(!desk.read_only).then(|| view! {
-                <button class="button button-small" on:click=move |_| desk.extend()>"Extend"</button>
+                <button class="button button-small" on:click=press(move || desk.extend())>"Extend"</button>
             })}
             <span class="visually-hidden" role="alert">
-                {move || is_soon.get().then_some("Less than five minutes are left in this session.")}
+                {text(move || if is_soon.get() { "Less than five minutes are left in this session.".to_owned() } else { String::new() })}
             </span>
         </div>
     }
@@ -149,12 +150,12 @@ fn Share() -> impl IntoView {
             </summary>
             <div class="menu-items" role="group" aria-label="Share">
                 {(!desk.read_only).then(|| view! {
-                    <button class="menu-item" on:click=move |_| copy("", "The link is copied. Whoever has it can type here.")>
+                    <button class="menu-item" on:click=press(move || copy("", "The link is copied. Whoever has it can type here."))>
                         <strong>"Copy link"</strong>
                         <span>"Whoever has it works in the same terminals"</span>
                     </button>
                 })}
-                <button class="menu-item" on:click=move |_| copy("?mode=ro", "The viewer's link is copied.")>
+                <button class="menu-item" on:click=press(move || copy("?mode=ro", "The viewer's link is copied."))>
                     <strong>"Copy viewer’s link"</strong>
                     <span>"Opens the page for watching, with the keyboard off"</span>
                 </button>
@@ -167,15 +168,15 @@ fn Share() -> impl IntoView {
 #[component]
 pub fn Connection() -> impl IntoView {
     let desk: Desk = desk::current();
-    let is_away = Memo::new(move |_| desk.link.with(drydock_model::link::Link::is_noticeable));
+    let is_away = memo(move || desk.link.with(drydock_model::link::Link::is_noticeable));
     view! {
         <div class="connection" role="status">
-            <Show when=move || is_away.get()>
+            {when(move || is_away.get(), move || view! {
                 <p class="connection-banner">
                     <span class="spinner" aria-hidden="true"></span>
                     "Reconnecting to the server. Your shells keep running; nothing you see is lost."
                 </p>
-            </Show>
+            }.into_any())}
         </div>
     }
 }

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::quiz::QuizView;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
+use crate::view::{memo, part, press, text, when};
 
 #[component]
 pub fn BlockView(block: Block) -> AnyView {
@@ -70,9 +71,9 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
             <figcaption class="code-head">
                 <Icon glyph=Glyph::Terminal/>
                 <span class="code-place">{place}</span>
-                <Show when=move || { times.get() > 0 }>
+                {when(move || times.get() > 0, move || view! {
                     <span class="code-ran"><Icon glyph=Glyph::Check/>"typed"</span>
-                </Show>
+                }.into_any())}
                 <CopyButton text=Signal::derive(filled)/>
                 <button
                     class="button button-small button-primary"
@@ -97,7 +98,7 @@ fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
             class="button-icon"
             aria-label="Copy"
             title="Copy"
-            on:click=move |_| desk.copy(text.get_untracked(), "Copied.")
+            on:click=press(move || desk.copy(text.get_untracked(), "Copied."))
         >
             <Icon glyph=Glyph::Copy/>
         </button>
@@ -130,9 +131,9 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoV
         <figure class="code code-run">
             <figcaption class="code-head">
                 <span class="code-place">{format!("{node}: {path}")}</span>
-                <Show when=move || state.get() == Some(true)>
+                {when(move || state.get() == Some(true), move || view! {
                     <span class="code-ran"><Icon glyph=Glyph::Check/>"written"</span>
-                </Show>
+                }.into_any())}
                 <CopyButton text=text.clone()/>
                 <button
                     class="button button-small button-primary"
@@ -151,13 +152,13 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoV
 #[component]
 fn PortLink(node: String, port: u16, label: String) -> impl IntoView {
     let desk: Desk = desk::current();
-    let address = Memo::new(move |_| {
+    let address = memo(move || {
         desk.model
             .with(|model| model.by_hostname(&node).map(|node| desk.port_address(&node.proxy_host, port)))
     });
     let said = if label.is_empty() { format!("Open port {port}") } else { label };
     view! {
-        <a class="button port-link" href=move || address.get() target="_blank" rel="noopener">
+        <a class="button port-link" href=text(move || address.get().unwrap_or_default()) target="_blank" rel="noopener">
             <Icon glyph=Glyph::Link/>
             {said}
         </a>
@@ -168,32 +169,32 @@ fn PortLink(node: String, port: u16, label: String) -> impl IntoView {
 fn Check(id: String, title: String, continuous: bool) -> impl IntoView {
     let desk = desk::current();
     let id = StoredValue::new(id);
-    let check = Memo::new(move |_| {
+    let check = memo(move || {
         let find = |id: &String| {
             desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| lesson.check(id)).unwrap_or_default())
         };
         id.with_value(find)
     });
-    let passed = Memo::new(move |_| check.with(|check| check.state == "passed"));
+    let passed = memo(move || check.with(|check| check.state == "passed"));
     view! {
-        <div class="check" data-state=move || check.with(|check| check.state.clone()) role="status">
+        <div class="check" data-state=text(move || check.with(|check| check.state.clone())) role="status">
             <CheckMark check/>
             <div class="check-words">
                 <span class="check-title">{title.clone()}</span>
-                <span class="visually-hidden">{move || check.with(|check| word(check))}</span>
-                <Show when=move || !passed.get() && check.with(|check| !check.output.trim().is_empty())>
-                    <p class="check-output">{move || check.with(|check| check.output.trim().to_owned())}</p>
-                </Show>
+                <span class="visually-hidden">{text(move || check.with(|check| word(check).to_owned()))}</span>
+                {when(move || !passed.get() && check.with(|check| !check.output.trim().is_empty()), move || view! {
+                    <p class="check-output">{text(move || check.with(|check| check.output.trim().to_owned()))}</p>
+                }.into_any())}
             </div>
-            <Show when=move || !continuous && !passed.get()>
+            {when(move || !continuous && !passed.get(), move || view! {
                 <button
                     class="button button-small"
                     aria-label=format!("Check: {title}")
-                    on:click=move |_| desk.act_on_lab_block(id.get_value(), |_| ())
+                    on:click=press(move || desk.act_on_lab_block(id.get_value(), |_| ()))
                 >
                     "Check"
                 </button>
-            </Show>
+            }.into_any())}
         </div>
     }
 }
@@ -211,11 +212,11 @@ fn word(check: &CheckProgress) -> &'static str {
 fn CheckMark(check: Memo<CheckProgress>) -> impl IntoView {
     view! {
         <span class="check-mark" aria-hidden="true">
-            {move || match check.with(|check| check.state.clone()).as_str() {
+            {part(move || match check.with(|check| check.state.clone()).as_str() {
                 "passed" => view! { <Icon glyph=Glyph::Check/> }.into_any(),
                 "checking" => view! { <span class="spinner"></span> }.into_any(),
                 _ => ().into_any(),
-            }}
+            })}
         </span>
     }
 }

@@ -9,17 +9,22 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
+use crate::view::{flag, memo, part, press, text, when};
 use block::BlockView;
 
 #[component]
 pub fn LabPane() -> impl IntoView {
     let desk = desk::current();
-    let is_loaded = Memo::new(move |_| desk.lesson.with(Option::is_some));
+    let is_loaded = memo(move || desk.lesson.with(Option::is_some));
     view! {
         <section class="lab" aria-label="Lab">
-            <Show
-                when=move || is_loaded.get()
-                fallback=|| view! {
+            {part(move || match is_loaded.get() {
+                true => view! {
+                    <Head/>
+                    <StepView/>
+                }
+                .into_any(),
+                false => view! {
                     <div class="lab-skeleton" aria-busy="true" aria-label="The lab is loading">
                         <span class="skeleton skeleton-title"></span>
                         <span class="skeleton"></span>
@@ -27,10 +32,8 @@ pub fn LabPane() -> impl IntoView {
                         <span class="skeleton skeleton-short"></span>
                     </div>
                 }
-            >
-                <Head/>
-                <StepView/>
-            </Show>
+                .into_any(),
+            })}
         </section>
     }
 }
@@ -41,7 +44,7 @@ where
     T: PartialEq + Send + Sync + 'static,
 {
     let desk = desk::current();
-    Memo::new(move |_| desk.lesson.with(|lesson| lesson.as_ref().map(&read).unwrap_or_default()))
+    memo(move || desk.lesson.with(|lesson| lesson.as_ref().map(&read).unwrap_or_default()))
 }
 
 #[component]
@@ -53,35 +56,35 @@ fn Head() -> impl IntoView {
     let message = lesson(|lesson| lesson.progress.message.clone());
     view! {
         <header class="lab-head">
-            <h2 class="lab-title">{move || title.get()}</h2>
+            <h2 class="lab-title">{text(move || title.get())}</h2>
             <div class="lab-progress">
                 <span
                     class="lab-progress-track"
                     role="progressbar"
                     aria-label="Progress of the lab"
-                    aria-valuenow=move || percent.get().to_string()
+                    aria-valuenow=text(move || percent.get().to_string())
                     aria-valuemin="0"
                     aria-valuemax="100"
                 >
-                    <span class="lab-progress-fill" style:width=move || format!("{}%", percent.get())></span>
+                    <span class="lab-progress-fill" style:width=text(move || format!("{}%", percent.get()))></span>
                 </span>
                 <span class="lab-progress-text">
-                    {move || { let (done, all) = done.get(); format!("{done} of {all} steps done") }}
+                    {text(move || { let (done, all) = done.get(); format!("{done} of {all} steps done") })}
                 </span>
             </div>
             <div role="status">
-                {move || match state.get().as_str() {
-                    "preparing" => Some(view! {
+                {part(move || match state.get().as_str() {
+                    "preparing" => view! {
                         <p class="lab-state"><span class="spinner" aria-hidden="true"></span>"The nodes are being prepared…"</p>
-                    }.into_any()),
-                    "failed" => Some(view! {
+                    }.into_any(),
+                    "failed" => view! {
                         <p class="lab-state lab-state-failed">{message.get()}</p>
-                    }.into_any()),
-                    "completed" => Some(view! {
+                    }.into_any(),
+                    "completed" => view! {
                         <p class="lab-state lab-state-done"><Icon glyph=Glyph::Check/>"Lab completed"</p>
-                    }.into_any()),
-                    _ => None,
-                }}
+                    }.into_any(),
+                    _ => ().into_any(),
+                })}
             </div>
         </header>
     }
@@ -105,10 +108,10 @@ fn StepView() -> impl IntoView {
     view! {
         <Steps/>
         <div class="lab-step" node_ref=place tabindex="0" role="region" aria-label="Step">
-            {move || step().map(|step| view! {
+            {part(move || step().map(|step| view! {
                 <h3 class="lab-step-title">{format!("{}. {}", shown.get_untracked() + 1, step.title)}</h3>
                 {step.blocks.into_iter().map(|block| view! { <BlockView block/> }).collect_view()}
-            })}
+            }).into_any())}
         </div>
         <Foot/>
     }
@@ -127,7 +130,7 @@ fn Steps() -> impl IntoView {
     });
     view! {
         <nav class="lab-steps" aria-label="Steps">
-            {move || steps.get().into_iter().enumerate().map(|(at, (title, open, done, shown))| view! {
+            {part(move || steps.get().into_iter().enumerate().map(|(at, (title, open, done, shown))| view! {
                 <button
                     class="lab-dot"
                     class:lab-dot-done=done
@@ -136,11 +139,11 @@ fn Steps() -> impl IntoView {
                     aria-current=shown.then_some("step")
                     aria-label=format!("Step {}: {title}{}", at + 1, if done { ", done" } else { "" })
                     title=title.clone()
-                    on:click=move |_| desk.learn(Event::Show(at))
+                    on:click=press(move || desk.learn(Event::Show(at)))
                 >
                     {if done { view! { <Icon glyph=Glyph::Check/> }.into_any() } else { (at + 1).into_any() }}
                 </button>
-            }).collect_view()}
+            }).collect_view().into_any())}
         </nav>
     }
 }
@@ -156,26 +159,29 @@ fn Foot() -> impl IntoView {
         <footer class="lab-foot">
             <button
                 class="button"
-                disabled=move || shown.get() == 0
-                on:click=move |_| desk.learn(Event::Show(shown.get_untracked().saturating_sub(1)))
+                disabled=flag(move || shown.get() == 0)
+                on:click=press(move || desk.learn(Event::Show(shown.get_untracked().saturating_sub(1))))
             >
                 <Icon glyph=Glyph::Previous/>
                 "Previous"
             </button>
             <span class="lab-gate" role="status">
-                {move || (!is_last.get() && !next_is_open.get()).then_some("The next step opens when all checks hold")}
+                {text(move || match is_last.get() || next_is_open.get() {
+                    true => String::new(),
+                    false => "The next step opens when all checks hold".to_owned(),
+                })}
             </span>
-            <Show when=move || !is_last.get()>
+            {when(move || !is_last.get(), move || view! {
                 <button
                     class="button"
-                    class:button-primary=move || is_done.get()
-                    disabled=move || !next_is_open.get()
-                    on:click=move |_| desk.learn(Event::Show(shown.get_untracked() + 1))
+                    class:button-primary=flag(move || is_done.get())
+                    disabled=flag(move || !next_is_open.get())
+                    on:click=press(move || desk.learn(Event::Show(shown.get_untracked() + 1)))
                 >
                     "Next"
                     <Icon glyph=Glyph::Next/>
                 </button>
-            </Show>
+            }.into_any())}
         </footer>
     }
 }

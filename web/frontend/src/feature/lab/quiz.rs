@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
+use crate::view::{flag, memo, part};
 
 #[component]
 pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl IntoView {
@@ -14,7 +15,7 @@ pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl I
     // What this page was told last; a reload knows from the progress alone.
     let verdict = RwSignal::new(None::<bool>);
     let id = StoredValue::new(id);
-    let passed = Memo::new(move |_| {
+    let passed = memo(move || {
         let find = |id: &String| {
             desk.lesson
                 .with(|lesson| lesson.as_ref().is_some_and(|lesson| lesson.check(id).state == "passed"))
@@ -35,18 +36,18 @@ pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl I
         }
     };
     view! {
-        <form class="quiz" class:quiz-passed=move || passed.get() on:submit=submit>
-            <fieldset class="quiz-fields" disabled=move || passed.get() || desk.read_only>
+        <form class="quiz" class:quiz-passed=flag(move || passed.get()) on:submit=submit>
+            <fieldset class="quiz-fields" disabled=flag(move || passed.get() || desk.read_only)>
                 <legend class="quiz-question prose" inner_html=question_html></legend>
                 {inputs}
                 <div class="quiz-foot">
-                    <button class="button button-small" disabled=move || chosen.with(Vec::is_empty)>"Answer"</button>
+                    <button class="button button-small" disabled=flag(move || chosen.with(Vec::is_empty))>"Answer"</button>
                     <span class="quiz-verdict" role="status">
-                        {move || match (passed.get(), verdict.get()) {
+                        {part(move || match (passed.get(), verdict.get()) {
                             (true, _) => view! { <Icon glyph=Glyph::Check/>"Right" }.into_any(),
                             (false, Some(false)) => "Not quite. Try again.".into_any(),
                             _ => ().into_any(),
-                        }}
+                        })}
                     </span>
                 </div>
             </fieldset>

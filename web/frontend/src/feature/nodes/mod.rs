@@ -11,49 +11,48 @@ use crate::component::dialog::Confirm;
 use crate::component::icon::{Glyph, Icon};
 use crate::component::meter::Meter;
 use crate::desk;
+use crate::view::{each, flag, memo, press, text, when};
 
 #[component]
 pub fn Nodes() -> impl IntoView {
     let desk = desk::current();
-    let names = Memo::new(move |_| {
-        desk.model.with(|model| model.nodes.iter().map(|node| node.name.clone()).collect::<Vec<_>>())
-    });
-    let has_room = Memo::new(move |_| desk.model.with(|model| model.has_room()));
-    let count = Memo::new(move |_| desk.model.with(|model| (model.nodes.len(), model.max_nodes)));
+    let has_room = memo(move || desk.model.with(|model| model.has_room()));
+    let count = memo(move || desk.model.with(|model| (model.nodes.len(), model.max_nodes)));
     view! {
         <section class="nodes" aria-label="Nodes">
             <header class="pane-head">
                 <h2 class="pane-title">"Nodes"</h2>
                 <span class="pane-count">
-                    {move || match count.get() {
+                    {text(move || match count.get() {
                         (now, 0) => now.to_string(),
                         (now, most) => format!("{now} of {most}"),
-                    }}
+                    })}
                 </span>
             </header>
             <ul class="node-list">
-                <For each=move || names.get() key=Clone::clone let:name>
-                    <NodeItem name/>
-                </For>
+                {each(
+                    move || desk.model.with(|model| model.nodes.iter().map(|node| node.name.clone()).collect()),
+                    |name| view! { <NodeItem name/> }.into_any(),
+                )}
             </ul>
-            <Show when=move || desk.adding.get()>
+            {when(move || desk.adding.get(), move || view! {
                 <div class="node node-skeleton" role="status">
                     <span class="spinner" aria-hidden="true"></span>
                     "A node boots…"
                 </div>
-            </Show>
+            }.into_any())}
             {(!desk.read_only).then(|| view! {
                 <button
                     class="button button-wide"
-                    disabled=move || desk.adding.get() || !has_room.get()
-                    on:click=move |_| desk.add_node()
+                    disabled=flag(move || desk.adding.get() || !has_room.get())
+                    on:click=press(move || desk.add_node())
                 >
                     <Icon glyph=Glyph::Add/>
                     "Add node"
                 </button>
-                <Show when=move || !has_room.get()>
+                {when(move || !has_room.get(), move || view! {
                     <p class="pane-hint">"This session has all the nodes it may have. Delete one to make room."</p>
-                </Show>
+                }.into_any())}
             })}
         </section>
     }
@@ -63,50 +62,50 @@ pub fn Nodes() -> impl IntoView {
 fn NodeItem(name: String) -> impl IntoView {
     let desk = desk::current();
     let name = StoredValue::new(name);
-    let node = Memo::new(move |_| desk.model.with(|model| name.with_value(|name| model.node(name).cloned())));
+    let node = memo(move || desk.model.with(|model| name.with_value(|name| model.node(name).cloned())));
     let of = move |read: fn(&Node) -> String| {
-        Memo::new(move |_| node.with(|node| node.as_ref().map(read).unwrap_or_default()))
+        memo(move || node.with(|node| node.as_ref().map(read).unwrap_or_default()))
     };
     let hostname = of(|node| node.hostname.clone());
     let ip = of(|node| node.ip.clone());
     let role = of(|node| node.role.clone());
     let state = of(|node| node.state.clone());
-    let is_current = Memo::new(move |_| {
+    let is_current = memo(move || {
         desk.workspace.with(|workspace| {
             workspace.current().is_some_and(|key| name.with_value(|name| key.node == *name))
         })
     });
     let deleting = RwSignal::new(false);
     view! {
-        <li class="node" class:node-current=move || is_current.get() aria-label=move || hostname.get()>
+        <li class="node" class:node-current=flag(move || is_current.get()) aria-label=text(move || hostname.get())>
             <div class="node-head">
                 <button
                     class="node-open"
-                    aria-current=move || is_current.get().then_some("true")
+                    aria-current=text(move || is_current.get().to_string())
                     title="Show a terminal of this node"
-                    on:click=move |_| desk.open_terminal(name.get_value())
+                    on:click=press(move || desk.open_terminal(name.get_value()))
                 >
-                    <span class="state-dot" data-state=move || state.get() aria-hidden="true"></span>
-                    <span class="node-hostname">{move || hostname.get()}</span>
-                    <span class="visually-hidden">{move || state.get()}</span>
+                    <span class="state-dot" data-state=text(move || state.get()) aria-hidden="true"></span>
+                    <span class="node-hostname">{text(move || hostname.get())}</span>
+                    <span class="visually-hidden">{text(move || state.get())}</span>
                 </button>
-                <Show when=move || !role.get().is_empty()>
-                    <span class="badge" data-role=move || role.get()>{move || role.get()}</span>
-                </Show>
+                {when(move || !role.get().is_empty(), move || view! {
+                    <span class="badge" data-role=text(move || role.get())>{text(move || role.get())}</span>
+                }.into_any())}
                 {(!desk.read_only).then(|| view! {
                     <button
                         class="button-icon node-action"
-                        aria-label=move || format!("New terminal on {}", hostname.get())
+                        aria-label=text(move || format!("New terminal on {}", hostname.get()))
                         title="New terminal"
-                        on:click=move |_| desk.new_terminal(name.get_value(), None)
+                        on:click=press(move || desk.new_terminal(name.get_value(), None))
                     >
                         <Icon glyph=Glyph::Terminal/>
                     </button>
                     <button
                         class="button-icon node-action"
-                        aria-label=move || format!("Delete {}", hostname.get())
+                        aria-label=text(move || format!("Delete {}", hostname.get()))
                         title="Delete"
-                        on:click=move |_| deleting.set(true)
+                        on:click=press(move || deleting.set(true))
                     >
                         <Icon glyph=Glyph::Bin/>
                     </button>
@@ -115,16 +114,16 @@ fn NodeItem(name: String) -> impl IntoView {
             <button
                 class="node-ip"
                 title="Copy the address"
-                aria-label=move || format!("Copy the address {}", ip.get())
-                on:click=move |_| desk.copy(ip.get_untracked(), "The address is copied.")
+                aria-label=text(move || format!("Copy the address {}", ip.get()))
+                on:click=press(move || desk.copy(ip.get_untracked(), "The address is copied."))
             >
-                {move || ip.get()}
+                {text(move || ip.get())}
             </button>
             <Use node/>
             <Ports node/>
             <Confirm
                 open=deleting
-                title=Signal::derive(move || format!("Delete {}?", hostname.get()))
+                title=text(move || format!("Delete {}?", hostname.get()))
                 body="Its containers, images and files are gone for good, and its terminals close."
                 action="Delete node"
                 on_confirm=Callback::new(move |()| desk.delete_node(name.get_value()))
@@ -136,16 +135,16 @@ fn NodeItem(name: String) -> impl IntoView {
 /// Processor and memory.
 #[component]
 fn Use(node: Memo<Option<Node>>) -> impl IntoView {
-    let stats = Memo::new(move |_| node.with(|node| node.as_ref().and_then(|node| node.stats)));
+    let stats = memo(move || node.with(|node| node.as_ref().and_then(|node| node.stats)));
     let or_zero = move || stats.get().unwrap_or_default();
-    let has_disk = Memo::new(move |_| or_zero().disk_limit_bytes > 0);
+    let has_disk = memo(move || or_zero().disk_limit_bytes > 0);
     view! {
         <div class="node-use">
             <Meter
                 label="CPU"
                 percent=Signal::derive(move || or_zero().cpu_percent.clamp(0.0, 100.0))
-                text=Signal::derive(move || match stats.get() {
-                    Some(stats) => format!("{:.0} %", stats.cpu_percent),
+                amount=text(move || match stats.get() {
+                    Some(stats) => format!("{} %", stats.cpu_percent.round() as i32),
                     None => "–".to_owned(),
                 })
             />
@@ -155,21 +154,21 @@ fn Use(node: Memo<Option<Node>>) -> impl IntoView {
                     let stats = or_zero();
                     units::percent(stats.memory_bytes, stats.memory_limit_bytes)
                 })
-                text=Signal::derive(move || match stats.get() {
+                amount=text(move || match stats.get() {
                     Some(stats) => units::bytes(stats.memory_bytes),
                     None => "–".to_owned(),
                 })
             />
-            <Show when=move || has_disk.get()>
+            {when(move || has_disk.get(), move || view! {
                 <Meter
                     label="Disk"
                     percent=Signal::derive(move || {
                         let stats = or_zero();
                         units::percent(stats.disk_bytes, stats.disk_limit_bytes)
                     })
-                    text=Signal::derive(move || units::bytes(or_zero().disk_bytes))
+                    amount=text(move || units::bytes(or_zero().disk_bytes))
                 />
-            </Show>
+            }.into_any())}
         </div>
     }
 }
@@ -177,15 +176,12 @@ fn Use(node: Memo<Option<Node>>) -> impl IntoView {
 #[component]
 fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
     let desk = desk::current();
-    let ports = Memo::new(move |_| {
-        node.with(|node| node.as_ref().map(|node| node.ports.clone()).unwrap_or_default())
-    });
-    let proxy_host = Memo::new(move |_| {
-        node.with(|node| node.as_ref().map(|node| node.proxy_host.clone()).unwrap_or_default())
-    });
-    let hostname = Memo::new(move |_| {
-        node.with(|node| node.as_ref().map(|node| node.hostname.clone()).unwrap_or_default())
-    });
+    let ports =
+        memo(move || node.with(|node| node.as_ref().map(|node| node.ports.clone()).unwrap_or_default()));
+    let proxy_host =
+        memo(move || node.with(|node| node.as_ref().map(|node| node.proxy_host.clone()).unwrap_or_default()));
+    let hostname =
+        memo(move || node.with(|node| node.as_ref().map(|node| node.hostname.clone()).unwrap_or_default()));
     let asked = NodeRef::<Input>::new();
     let open = move |event: SubmitEvent| {
         event.prevent_default();
@@ -202,17 +198,24 @@ fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
     };
     view! {
         <div class="node-ports">
-            <For each=move || ports.get() key=|port| *port let:port>
-                <a
-                    class="port"
-                    href=move || desk.port_address(&proxy_host.get(), port)
-                    target="_blank"
-                    rel="noopener"
-                    aria-label=move || format!("Open port {port} of {}", hostname.get())
-                >
-                    {port}
-                </a>
-            </For>
+            {each(
+                move || ports.get().iter().map(u16::to_string).collect(),
+                move |port| {
+                    let number: u16 = port.parse().unwrap_or_default();
+                    view! {
+                        <a
+                            class="port"
+                            href=text(move || desk.port_address(&proxy_host.get(), number))
+                            target="_blank"
+                            rel="noopener"
+                            aria-label=text(move || format!("Open port {number} of {}", hostname.get()))
+                        >
+                            {port}
+                        </a>
+                    }
+                    .into_any()
+                },
+            )}
             <form class="port-form" on:submit=open>
                 <input
                     class="port-input"
@@ -222,7 +225,7 @@ fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
                     size="5"
                     maxlength="5"
                     placeholder="Open port"
-                    aria-label=move || format!("Open port on {}", hostname.get())
+                    aria-label=text(move || format!("Open port on {}", hostname.get()))
                 />
             </form>
         </div>

@@ -10,29 +10,32 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
+use crate::view::{each, flag, memo, part, press, when};
 use pane::PaneView;
 
 #[component]
 pub fn Terminals() -> impl IntoView {
     let desk = desk::current();
-    let panes = Memo::new(move |_| {
-        desk.workspace.with(|workspace| workspace.panes.iter().map(|pane| pane.id).collect::<Vec<_>>())
+    let panes = memo(move || {
+        desk.workspace
+            .with(|workspace| workspace.panes.iter().map(|pane| pane.id.to_string()).collect::<Vec<_>>())
     });
-    let direction = Memo::new(move |_| desk.workspace.with(|workspace| workspace.direction));
-    let is_empty = Memo::new(move |_| panes.with(Vec::is_empty));
+    let direction = memo(move || desk.workspace.with(|workspace| workspace.direction));
+    let is_empty = memo(move || panes.with(Vec::is_empty));
     refuse_stray_drops();
     view! {
         <section
             class="terminals"
-            class:terminals-column=move || direction.get() == Direction::Column
+            class:terminals-column=flag(move || direction.get() == Direction::Column)
             aria-label="Terminals"
         >
-            <For each=move || panes.get() key=|id| *id let:id>
-                <PaneView id/>
-            </For>
-            <Show when=move || is_empty.get()>
+            {each(
+                move || panes.get(),
+                |id| view! { <PaneView id=id.parse().unwrap_or_default()/> }.into_any(),
+            )}
+            {when(move || is_empty.get(), move || view! {
                 <Empty/>
-            </Show>
+            }.into_any())}
             <Uploads/>
         </section>
     }
@@ -41,14 +44,13 @@ pub fn Terminals() -> impl IntoView {
 #[component]
 fn Empty() -> impl IntoView {
     let desk = desk::current();
-    let has_nodes = Memo::new(move |_| desk.model.with(|model| !model.nodes.is_empty()));
+    let has_nodes = memo(move || desk.model.with(|model| !model.nodes.is_empty()));
     let node = move || desk.model.with_untracked(|model| model.nodes.first().map(|node| node.name.clone()));
     view! {
         <div class="empty">
             <Icon glyph=Glyph::Terminal/>
-            <Show
-                when=move || has_nodes.get()
-                fallback=move || view! {
+            {part(move || match has_nodes.get() {
+                false => view! {
                     <h2 class="empty-title">"No nodes yet"</h2>
                     <p class="empty-text">"A node is a machine with a Docker engine of its own."</p>
                     {(!desk.read_only).then(|| view! {
@@ -61,21 +63,24 @@ fn Empty() -> impl IntoView {
                         </button>
                     })}
                 }
-            >
+                .into_any(),
+                true => view! {
                 <h2 class="empty-title">"No terminal is open"</h2>
                 {(!desk.read_only).then(|| view! {
                     <button
                         class="button button-primary"
-                        on:click=move |_| {
+                        on:click=press(move || {
                             if let Some(node) = node() {
                                 desk.open_terminal(node);
                             }
-                        }
+                        })
                     >
                         "Open a terminal"
                     </button>
                 })}
-            </Show>
+                }
+                .into_any(),
+            })}
         </div>
     }
 }
@@ -85,12 +90,12 @@ fn Uploads() -> impl IntoView {
     let desk = desk::current();
     view! {
         <div class="uploads" role="status" aria-label="Uploads">
-            {move || desk.uploads.get().into_iter().map(|upload| view! {
+            {part(move || desk.uploads.get().into_iter().map(|upload| view! {
                 <div class="upload">
                     <span class="upload-name">{format!("{} → {}", upload.file, upload.node)}</span>
                     <progress max="100" value=upload.percent.to_string() aria-label=format!("Upload of {}", upload.file)></progress>
                 </div>
-            }).collect_view()}
+            }).collect_view().into_any())}
         </div>
     }
 }

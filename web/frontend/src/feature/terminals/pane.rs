@@ -9,26 +9,27 @@ use web_sys::HtmlElement;
 use super::search::Search;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
+use crate::view::{each, flag, memo, press, text, when};
 
 #[component]
 pub fn PaneView(id: u32) -> impl IntoView {
     let desk = desk::current();
-    let tabs = Memo::new(move |_| {
+    let tabs = memo(move || {
         desk.workspace.with(|workspace| {
             workspace
                 .panes
                 .iter()
                 .find(|pane| pane.id == id)
-                .map(|pane| pane.tabs.clone())
+                .map(|pane| pane.tabs.iter().map(Key::write).collect::<Vec<_>>())
                 .unwrap_or_default()
         })
     });
-    let active = Memo::new(move |_| {
+    let active = memo(move || {
         desk.workspace.with(|workspace| {
             workspace.panes.iter().find(|pane| pane.id == id).map(|pane| pane.active.clone())
         })
     });
-    let is_focused = Memo::new(move |_| desk.workspace.with(|workspace| workspace.focused == id));
+    let is_focused = memo(move || desk.workspace.with(|workspace| workspace.focused == id));
     let step = move |event: KeyboardEvent| {
         let by = match event.key().as_str() {
             "ArrowRight" => 1,
@@ -49,20 +50,22 @@ pub fn PaneView(id: u32) -> impl IntoView {
     view! {
         <div
             class="pane"
-            class:pane-focused=move || is_focused.get()
+            class:pane-focused=flag(move || is_focused.get())
             on:focusin=move |_| desk.arrange(Action::Focus(id))
         >
             <div class="pane-bar">
                 <div class="tabs" role="tablist" aria-label="Terminals" on:keydown=step>
-                    <For each=move || tabs.get() key=Clone::clone let:key>
-                        <Tab key active/>
-                    </For>
+                    {each(
+                        move || tabs.get(),
+                        move |key| Key::read(&key).map(|key| view! { <Tab key active/> }).into_any(),
+                    )}
                 </div>
                 <PaneActions active/>
             </div>
-            <For each=move || tabs.get() key=Clone::clone let:key>
-                <Panel key active/>
-            </For>
+            {each(
+                move || tabs.get(),
+                move |key| Key::read(&key).map(|key| view! { <Panel key active/> }).into_any(),
+            )}
         </div>
     }
 }
@@ -80,14 +83,14 @@ fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
     };
     view! {
         <div class="pane-actions">
-            <button class="button-icon" aria-label="New terminal" title="New terminal" on:click=move |_| make(None)>
+            <button class="button-icon" aria-label="New terminal" title="New terminal" on:click=press(move || make(None))>
                 <Icon glyph=Glyph::Add/>
             </button>
             <button
                 class="button-icon"
                 aria-label="Split side by side"
                 title="Split side by side"
-                on:click=move |_| make(Some(Direction::Row))
+                on:click=press(move || make(Some(Direction::Row)))
             >
                 <Icon glyph=Glyph::SplitRow/>
             </button>
@@ -95,7 +98,7 @@ fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
                 class="button-icon"
                 aria-label="Split stacked"
                 title="Split stacked"
-                on:click=move |_| make(Some(Direction::Column))
+                on:click=press(move || make(Some(Direction::Column)))
             >
                 <Icon glyph=Glyph::SplitColumn/>
             </button>
@@ -103,7 +106,7 @@ fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
                 class="button-icon"
                 aria-label="Search the output"
                 title="Search the output (Ctrl+Shift+F)"
-                on:click=move |_| desk.searching.set(active.get_untracked())
+                on:click=press(move || desk.searching.set(active.get_untracked()))
             >
                 <Icon glyph=Glyph::Search/>
             </button>
@@ -131,12 +134,12 @@ fn panel_id(key: &Key) -> String {
 fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
     let desk = desk::current();
     let key = StoredValue::new(key);
-    let is_active = Memo::new(move |_| key.with_value(|key| active.get().as_ref() == Some(key)));
-    let name = Memo::new(move |_| key.with_value(|key| label(desk, key)));
-    let title = Memo::new(move |_| {
+    let is_active = memo(move || key.with_value(|key| active.get().as_ref() == Some(key)));
+    let name = memo(move || key.with_value(|key| label(desk, key)));
+    let title = memo(move || {
         desk.titles.with(|titles| key.with_value(|key| titles.get(key).cloned().unwrap_or_default()))
     });
-    let is_away = Memo::new(move |_| {
+    let is_away = memo(move || {
         desk.links.with(|links| key.with_value(|key| links.get(key).is_some_and(|link| link.is_noticeable())))
     });
     let choose = move |_| {
@@ -145,27 +148,27 @@ fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
         desk.focus(&key);
     };
     view! {
-        <div class="tab" class:tab-active=move || is_active.get()>
+        <div class="tab" class:tab-active=flag(move || is_active.get())>
             <button
                 class="tab-name"
                 role="tab"
                 id=key.with_value(tab_id)
                 aria-controls=key.with_value(panel_id)
-                aria-selected=move || is_active.get().to_string()
-                tabindex=move || if is_active.get() { "0" } else { "-1" }
-                title=move || title.get()
+                aria-selected=text(move || is_active.get().to_string())
+                tabindex=text(move || if is_active.get() { "0".to_owned() } else { "-1".to_owned() })
+                title=text(move || title.get())
                 on:click=choose
             >
-                <Show when=move || is_away.get()>
+                {when(move || is_away.get(), move || view! {
                     <span class="spinner" aria-label="reconnecting"></span>
-                </Show>
-                {move || name.get()}
+                }.into_any())}
+                {text(move || name.get())}
             </button>
             <button
                 class="tab-close"
-                aria-label=move || format!("Close {}", name.get())
+                aria-label=text(move || format!("Close {}", name.get()))
                 tabindex="-1"
-                on:click=move |_| desk.close_terminal(key.get_value())
+                on:click=press(move || desk.close_terminal(key.get_value()))
             >
                 <Icon glyph=Glyph::Close/>
             </button>
@@ -177,7 +180,7 @@ fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
 fn Panel(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
     let desk = desk::current();
     let key = StoredValue::new(key);
-    let is_active = Memo::new(move |_| key.with_value(|key| active.get().as_ref() == Some(key)));
+    let is_active = memo(move || key.with_value(|key| active.get().as_ref() == Some(key)));
     let element = NodeRef::<Div>::new();
     Effect::new(move |_| {
         if let (true, Some(panel)) = (is_active.get(), element.get()) {
@@ -197,34 +200,33 @@ fn Panel(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
             desk.upload(key.with_value(|key| key.node.clone()), &files);
         }
     };
-    let is_searching = Memo::new(move |_| {
-        key.with_value(|key| desk.searching.get().as_ref() == Some(key)) && is_active.get()
-    });
-    let is_away = Memo::new(move |_| {
+    let is_searching =
+        memo(move || key.with_value(|key| desk.searching.get().as_ref() == Some(key)) && is_active.get());
+    let is_away = memo(move || {
         desk.links.with(|links| key.with_value(|key| links.get(key).is_some_and(|link| link.is_noticeable())))
     });
     view! {
         <div
             class="panel"
-            class:panel-target=move || is_target.get()
+            class:panel-target=flag(move || is_target.get())
             role="tabpanel"
             id=key.with_value(panel_id)
             aria-labelledby=key.with_value(tab_id)
-            hidden=move || !is_active.get()
+            hidden=flag(move || !is_active.get())
             on:dragover=over
             on:dragleave=move |_| is_target.set(false)
             on:drop=drop
         >
-            <Show when=move || is_searching.get()>
+            {when(move || is_searching.get(), move || view! {
                 <Search key=key.get_value()/>
-            </Show>
-            <Show when=move || is_away.get()>
+            }.into_any())}
+            {when(move || is_away.get(), move || view! {
                 <p class="panel-notice" role="status">"Reconnecting…"</p>
-            </Show>
+            }.into_any())}
             <div class="panel-screen" node_ref=element></div>
-            <Show when=move || is_target.get()>
+            {when(move || is_target.get(), move || view! {
                 <p class="panel-drop">"Drop to upload to this node’s home folder"</p>
-            </Show>
+            }.into_any())}
         </div>
     }
 }

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
+use crate::view::{flag, press, text};
 
 #[component]
 pub fn Search(key: Key) -> impl IntoView {
@@ -35,7 +36,7 @@ pub fn Search(key: Key) -> impl IntoView {
         desk.searching.set(None);
         key.with_value(|key| desk.focus(key));
     };
-    let press = move |event: KeyboardEvent| match event.key().as_str() {
+    let on_key = move |event: KeyboardEvent| match event.key().as_str() {
         "Enter" => {
             event.prevent_default();
             find(event.shift_key());
@@ -47,24 +48,24 @@ pub fn Search(key: Key) -> impl IntoView {
         <div class="search" role="search" aria-label="Search the output">
             <input
                 class="search-input"
-                class:search-missing=move || is_missing.get()
+                class:search-missing=flag(move || is_missing.get())
                 node_ref=input
                 type="text"
                 placeholder="Search the output"
                 aria-label="Search the output"
-                aria-invalid=move || is_missing.get().to_string()
+                aria-invalid=text(move || is_missing.get().to_string())
                 autocomplete="off"
                 spellcheck="false"
                 on:input=move |_| find(false)
-                on:keydown=press
+                on:keydown=on_key
             />
-            <button class="button-icon" aria-label="Previous match" on:click=move |_| find(false)>
+            <button class="button-icon" aria-label="Previous match" on:click=press(move || find(false))>
                 <Icon glyph=Glyph::Up/>
             </button>
-            <button class="button-icon" aria-label="Next match" on:click=move |_| find(true)>
+            <button class="button-icon" aria-label="Next match" on:click=press(move || find(true))>
                 <Icon glyph=Glyph::Down/>
             </button>
-            <button class="button-icon" aria-label="Close the search" on:click=move |_| close()>
+            <button class="button-icon" aria-label="Close the search" on:click=press(move || close())>
                 <Icon glyph=Glyph::Close/>
             </button>
         </div>

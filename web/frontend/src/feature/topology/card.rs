@@ -1,12 +1,14 @@
 //! What is known of the thing chosen in the drawing.
 
 use drydock_model::session::Model;
+use drydock_model::shapes::Chosen;
 use drydock_model::units;
 use drydock_wire::topology::{Container, Network, Node, Port};
 use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
-use crate::desk::{self, Chosen};
+use crate::desk;
+use crate::view::{memo, part, press};
 
 /// What the card says, read from the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,13 +24,13 @@ struct Facts {
 #[component]
 pub fn Card() -> impl IntoView {
     let desk = desk::current();
-    let facts = Memo::new(move |_| {
+    let facts = memo(move || {
         let chosen = desk.chosen.get()?;
         desk.model.with(|model| facts(model, &chosen))
     });
     view! {
         <div class="card-place" aria-live="polite">
-            {move || facts.get().map(|facts| {
+            {part(move || facts.get().map(|facts| {
                 let Facts { title, kind, rows, ports, proxy_host } = facts;
                 view! {
                     <aside class="details" aria-label="Details">
@@ -38,7 +40,7 @@ pub fn Card() -> impl IntoView {
                             <button
                                 class="button-icon"
                                 aria-label="Close the details"
-                                on:click=move |_| desk.chosen.set(None)
+                                on:click=press(move || desk.chosen.set(None))
                             >
                                 <Icon glyph=Glyph::Close/>
                             </button>
@@ -63,7 +65,7 @@ pub fn Card() -> impl IntoView {
                         </div>
                     </aside>
                 }
-            })}
+            }).into_any())}
         </div>
     }
 }
@@ -94,7 +96,7 @@ fn of_node(node: &Node, proxy_host: String) -> Facts {
     }
     if let Some(stats) = node.stats {
         let of = |part, whole| format!("{} of {}", units::bytes(part), units::bytes(whole));
-        rows.push(("CPU", format!("{:.0} %", stats.cpu_percent)));
+        rows.push(("CPU", format!("{} %", stats.cpu_percent.round() as i32)));
         rows.push(("Memory", of(stats.memory_bytes, stats.memory_limit_bytes)));
         rows.push(("Disk", of(stats.disk_bytes, stats.disk_limit_bytes)));
     }

@@ -13,6 +13,7 @@ use crate::component::icon::{Glyph, Icon};
 use crate::feature::bar::{Brand, ThemeToggle};
 use crate::remembered;
 use crate::route::Router;
+use crate::view::{flag, memo, part, press, text, when};
 
 /// What a session is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,22 +128,21 @@ fn Starter(
     let desk: Desk = expect_context();
     let router: Router = expect_context();
     let mine = start.clone();
-    let is_busy = Memo::new(move |_| desk.starting.with(|starting| starting.as_ref() == Some(&mine)));
-    let is_full = Memo::new(move |_| {
-        desk.playground.with(|known| known.as_ref().is_some_and(|known| known.full.is_some()))
-    });
-    let any = Memo::new(move |_| desk.starting.with(Option::is_some));
+    let is_busy = memo(move || desk.starting.with(|starting| starting.as_ref() == Some(&mine)));
+    let is_full =
+        memo(move || desk.playground.with(|known| known.as_ref().is_some_and(|known| known.full.is_some())));
+    let any = memo(move || desk.starting.with(Option::is_some));
     view! {
         <button
             class=class
             aria-label=name
-            aria-busy=move || is_busy.get().to_string()
-            disabled=move || any.get() || is_full.get()
-            on:click=move |_| desk.start(start.clone(), title.clone(), router)
+            aria-busy=text(move || is_busy.get().to_string())
+            disabled=flag(move || any.get() || is_full.get())
+            on:click=press(move || desk.start(start.clone(), title.clone(), router))
         >
-            <Show when=move || is_busy.get()>
+            {when(move || is_busy.get(), move || view! {
                 <span class="spinner" aria-hidden="true"></span>
-            </Show>
+            }.into_any())}
             {children()}
         </button>
     }
@@ -151,7 +151,7 @@ fn Starter(
 #[component]
 fn StartButton() -> impl IntoView {
     let desk: Desk = expect_context();
-    let lasts = Memo::new(move |_| {
+    let lasts = memo(move || {
         desk.playground.with(|known| {
             known.as_ref().map(|known| {
                 format!(
@@ -167,7 +167,7 @@ fn StartButton() -> impl IntoView {
             <Starter start=Start::Plain title="Session".to_owned() class="button button-primary button-large" name="Start a session">
                 "Start a session"
             </Starter>
-            <span class="hero-note">{move || lasts.get()}</span>
+            <span class="hero-note">{text(move || lasts.get().unwrap_or_default())}</span>
         </div>
     }
 }
@@ -176,16 +176,16 @@ fn StartButton() -> impl IntoView {
 fn Full() -> impl IntoView {
     let desk: Desk = expect_context();
     let reason =
-        Memo::new(move |_| desk.playground.with(|known| known.as_ref().and_then(|known| known.full.clone())));
+        memo(move || desk.playground.with(|known| known.as_ref().and_then(|known| known.full.clone())));
     view! {
         <div role="status">
-            {move || reason.get().map(|reason| view! {
+            {part(move || reason.get().map(|reason| view! {
                 <div class="note note-warning">
                     <strong>"There is no room right now"</strong>
                     <p>{reason}</p>
-                    <button class="button button-small" on:click=move |_| spawn_local(desk.look())>"Look again"</button>
+                    <button class="button button-small" on:click=press(move || spawn_local(desk.look()))>"Look again"</button>
                 </div>
-            })}
+            }).into_any())}
         </div>
     }
 }
@@ -195,12 +195,12 @@ fn TroubleNote() -> impl IntoView {
     let desk: Desk = expect_context();
     view! {
         <div role="alert">
-            {move || desk.trouble.get().map(|trouble| view! {
+            {part(move || desk.trouble.get().map(|trouble| view! {
                 <div class="note note-danger">
                     <strong>{if trouble.is_full() { "There is no room right now" } else { "That did not work" }}</strong>
                     <p>{trouble.to_string()}</p>
                 </div>
-            })}
+            }).into_any())}
         </div>
     }
 }
@@ -240,11 +240,11 @@ fn Templates() -> impl IntoView {
         <section class="landing-section" aria-labelledby="templates-title">
             <h2 class="section-title" id="templates-title">"Templates"</h2>
             <div class="cards">
-                {move || match desk.playground.get() {
+                {part(move || match desk.playground.get() {
                     None if desk.trouble.get().is_some() => ().into_any(),
                     None => view! { <Skeletons/> }.into_any(),
                     Some(known) => known.templates.into_iter().map(|template| view! { <TemplateCard template/> }).collect_view().into_any(),
-                }}
+                })}
             </div>
         </section>
     }
@@ -287,13 +287,13 @@ fn Labs() -> impl IntoView {
         <section class="landing-section" aria-labelledby="labs-title">
             <h2 class="section-title" id="labs-title">"Labs"</h2>
             <div class="cards">
-                {move || match desk.labs.get() {
+                {part(move || match desk.labs.get() {
                     None => view! { <Skeletons/> }.into_any(),
                     Some(labs) if labs.is_empty() => view! {
                         <p class="pane-hint">"This server has no labs."</p>
                     }.into_any(),
                     Some(labs) => labs.into_iter().map(card).collect_view().into_any(),
-                }}
+                })}
             </div>
         </section>
     }

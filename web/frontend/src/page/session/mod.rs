@@ -13,6 +13,7 @@ use crate::feature::lab::LabPane;
 use crate::feature::nodes::Nodes;
 use crate::feature::terminals::Terminals;
 use crate::feature::topology::TopologyPane;
+use crate::view::{flag, memo, text, when};
 
 /// Below this there is room for one pane at a time.
 const NARROW: &str = "(max-width: 800px)";
@@ -22,7 +23,7 @@ const MEDIUM: &str = "(max-width: 1560px)";
 #[component]
 pub fn SessionPage(id: String, read_only: bool) -> impl IntoView {
     let desk = desk::provide(id, read_only);
-    let phase = Memo::new(move |_| desk.model.with(|model| model.phase));
+    let phase = memo(move || desk.model.with(|model| model.phase));
     move || match phase.get() {
         Phase::Loading => view! {
             <main class="sorry" aria-busy="true">
@@ -57,9 +58,9 @@ fn matches(query: &str) -> bool {
 fn Workbench() -> impl IntoView {
     let desk = desk::current();
     let panes = Panes::remembered(matches(NARROW));
-    let has_lab = Memo::new(move |_| desk.model.with(|model| model.lab.is_some()));
-    let shows_lab = Memo::new(move |_| has_lab.get() && panes.lab.get());
-    let is_stacked = Memo::new(move |_| shows_lab.get() && matches(MEDIUM));
+    let has_lab = memo(move || desk.model.with(|model| model.lab.is_some()));
+    let shows_lab = memo(move || has_lab.get() && panes.lab.get());
+    let is_stacked = memo(move || shows_lab.get() && matches(MEDIUM));
     let lab_width = RwSignal::new(430.0);
     let topology_size = RwSignal::new(400.0);
     view! {
@@ -67,19 +68,19 @@ fn Workbench() -> impl IntoView {
             <Bar panes/>
             <Connection/>
             {desk.read_only.then(|| view! { <p class="watching" role="status">"You are watching: the keyboard is off."</p> })}
-            <main class="workbench" class:workbench-stacked=move || is_stacked.get()>
-                <Show when=move || panes.nodes.get()>
+            <main class="workbench" class:workbench-stacked=flag(move || is_stacked.get())>
+                {when(move || panes.nodes.get(), move || view! {
                     <Nodes/>
-                </Show>
-                <Show when=move || shows_lab.get()>
-                    <div class="lab-place" style:width=move || format!("{}px", lab_width.get())>
+                }.into_any())}
+                {when(move || shows_lab.get(), move || view! {
+                    <div class="lab-place" style:width=text(move || format!("{}px", lab_width.get() as i32))>
                         <LabPane/>
                     </div>
                     <Splitter label="Width of the lab" size=lab_width grows=1.0 vertical=false/>
-                </Show>
+                }.into_any())}
                 <div class="workbench-middle">
                     <Terminals/>
-                    <Show when=move || panes.topology.get()>
+                    {when(move || panes.topology.get(), move || view! {
                         <Splitter
                             label="Size of the topology"
                             size=topology_size
@@ -88,11 +89,11 @@ fn Workbench() -> impl IntoView {
                         />
                         <div
                             class="topology-place"
-                            style:flex-basis=move || format!("{}px", topology_size.get())
+                            style:flex-basis=text(move || format!("{}px", topology_size.get() as i32))
                         >
                             <TopologyPane/>
                         </div>
-                    </Show>
+                    }.into_any())}
                 </div>
             </main>
         </div>

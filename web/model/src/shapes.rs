@@ -1,0 +1,279 @@
+//! The topology drawing as a list of SVG elements, parents before what is in them. A key stands for the same thing
+//! from one list to the next, so that what moves can be seen moving.
+
+use crate::drawing::{CARD, ContainerBox, Drawing, HEADER, NodeBox, Rail};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    pub key: String,
+    /// The key of the element it is in; the drawing itself when empty.
+    pub inside: String,
+    pub tag: &'static str,
+    /// `style:NAME` is a style property, which may change gradually; other names are attributes.
+    pub attributes: Vec<(&'static str, String)>,
+    /// What a `text` says.
+    pub text: String,
+}
+
+/// What a pressed key of the drawing means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    Node(String),
+    Container { node: String, id: String },
+    Network { node: String, id: String },
+}
+
+impl Chosen {
+    pub fn key(&self) -> String {
+        match self {
+            Self::Node(node) => format!("node/{node}"),
+            Self::Container { node, id } => format!("container/{node}/{id}"),
+            Self::Network { node, id } => format!("network/{node}/{id}"),
+        }
+    }
+
+    pub fn read(key: &str) -> Option<Self> {
+        let mut parts = key.splitn(3, '/').map(str::to_owned);
+        let kind = parts.next()?;
+        let node = parts.next()?;
+        match (kind.as_str(), parts.next()) {
+            ("node", None) => Some(Self::Node(node)),
+            ("container", Some(id)) => Some(Self::Container { node, id }),
+            ("network", Some(id)) => Some(Self::Network { node, id }),
+            _ => None,
+        }
+    }
+}
+
+/// Everything of the drawing; `chosen` is marked.
+pub fn shapes(drawing: &Drawing, chosen: Option<&Chosen>) -> Vec<Shape> {
+    let mut list = List { shapes: Vec::new(), chosen: chosen.map(Chosen::key).unwrap_or_default() };
+    let switch = drawing.switch;
+    list.rect("switch", "", "switch-bar", [switch.x, switch.y, switch.width, switch.height], 6);
+    let middle = (switch.x + switch.width / 2.0, switch.y + switch.height / 2.0 + 4.0);
+    list.text("switch-name", "", "switch-name", middle, "middle", "session network");
+    drawing.nodes.iter().for_each(|node| list.node(node));
+    list.shapes
+}
+
+struct List {
+    shapes: Vec<Shape>,
+    chosen: String,
+}
+
+/// Whole pixels: half of one is not seen.
+fn px(value: f64) -> String {
+    (value.round() as i64).to_string()
+}
+
+fn moved(x: f64, y: f64) -> String {
+    format!("translate({}px,{}px)", px(x), px(y))
+}
+
+impl List {
+    fn push(&mut self, key: &str, inside: &str, tag: &'static str, attributes: Vec<(&'static str, String)>) {
+        let (key, inside) = (key.to_owned(), inside.to_owned());
+        self.shapes.push(Shape { key, inside, tag, attributes, text: String::new() });
+    }
+
+    fn group(&mut self, key: &str, inside: &str, class: &str) {
+        self.push(key, inside, "g", vec![("class", class.to_owned())]);
+    }
+
+    /// `at` is x, y, width, height. Sizes are style properties, so that they change gradually.
+    fn rect(&mut self, key: &str, inside: &str, class: &str, at: [f64; 4], round: u32) {
+        let [x, y, width, height] = at;
+        let size = |value: f64| format!("{}px", px(value.max(0.0)));
+        let attributes = vec![
+            ("class", class.to_owned()),
+            ("x", px(x)),
+            ("rx", round.to_string()),
+            ("style:y", format!("{}px", px(y))),
+            ("style:width", size(width)),
+            ("style:height", size(height)),
+        ];
+        self.push(key, inside, "rect", attributes);
+    }
+
+    fn circle(&mut self, key: &str, inside: &str, class: &str, (x, y): (f64, f64), radius: &str) {
+        let attributes =
+            vec![("class", class.to_owned()), ("cx", px(x)), ("cy", px(y)), ("r", radius.to_owned())];
+        self.push(key, inside, "circle", attributes);
+    }
+
+    fn text(&mut self, key: &str, inside: &str, class: &str, (x, y): (f64, f64), anchor: &str, text: &str) {
+        let attributes =
+            vec![("class", class.to_owned()), ("x", px(x)), ("y", px(y)), ("text-anchor", anchor.to_owned())];
+        self.push(key, inside, "text", attributes);
+        if let Some(shape) = self.shapes.last_mut() {
+            text.clone_into(&mut shape.text);
+        }
+    }
+
+    /// A group that can be pressed, and says what it is.
+    fn button(&mut self, what: &Chosen, inside: &str, class: &str, label: String) -> String {
+        let key = what.key();
+        let class = if key == self.chosen { format!("{class} drawn-chosen") } else { class.to_owned() };
+        let attributes = vec![
+            ("class", class),
+            ("role", "button".to_owned()),
+            ("tabindex", "0".to_owned()),
+            ("aria-label", label),
+            ("data-key", key.clone()),
+        ];
+        self.push(&key, inside, "g", attributes);
+        key
+    }
+
+    fn node(&mut self, node: &NodeBox) {
+        let name = &node.name;
+        let (frame, plug) = (node.frame, HEADER / 2.0);
+        let group = format!("n/{name}");
+        let attributes = vec![
+            ("class", "drawn-node".to_owned()),
+            ("data-state", node.state.clone()),
+            ("style:transform", moved(frame.x, frame.y)),
+        ];
+        self.push(&group, "", "g", attributes);
+        let of = |part: &str| format!("{group}/{part}");
+        self.rect(
+            &of("down"),
+            &group,
+            "cable",
+            [node.cable_x, node.cable_top, 2.0, plug - node.cable_top],
+            0,
+        );
+        self.rect(&of("in"), &group, "cable", [node.cable_x, plug - 1.0, -node.cable_x, 2.0], 0);
+        self.rect(&of("frame"), &group, "node-frame", [0.0, 0.0, frame.width, frame.height], 10);
+        self.circle(&of("plug"), &group, "plug", (0.0, plug), "4");
+        let label = format!("{}, {}, {}", node.hostname, node.ip, node.state);
+        let plate = self.button(&Chosen::Node(name.clone()), &group, "node-name-plate", label);
+        self.rect(&of("hit"), &plate, "hit", [4.0, 4.0, frame.width - 8.0, HEADER - 8.0], 8);
+        self.text(&of("hostname"), &plate, "drawn-title", (16.0, 22.0), "start", &node.hostname);
+        self.text(&of("ip"), &plate, "drawn-mono", (16.0, 39.0), "start", &node.ip);
+        let right = frame.width - 14.0;
+        self.text(&of("role"), &plate, "drawn-role", (right, 22.0), "end", &node.role);
+        let state = if node.state == "ready" { "" } else { &node.state };
+        self.text(&of("state"), &plate, "drawn-soft", (right, 39.0), "end", state);
+        // Rails below, whatever came last.
+        let (rails, cards) = (of("rails"), of("cards"));
+        self.group(&rails, &group, "rails");
+        self.group(&cards, &group, "cards");
+        node.rails.iter().for_each(|rail| self.rail(name, rail, &rails, frame.width));
+        node.containers.iter().for_each(|container| self.container(name, container, &cards, frame.width));
+        if node.containers.is_empty() {
+            self.text(
+                &of("none"),
+                &group,
+                "drawn-soft",
+                (16.0, frame.height - 14.0),
+                "start",
+                "no containers",
+            );
+        }
+    }
+
+    fn rail(&mut self, node: &str, rail: &Rail, inside: &str, width: f64) {
+        let what = Chosen::Network { node: node.to_owned(), id: rail.network.clone() };
+        let class = format!("rail hue-{}", rail.hue);
+        let key = self.button(&what, inside, &class, format!("Network {} {}", rail.name, rail.about));
+        let of = |part: &str| format!("{key}/{part}");
+        let hit = [rail.label_x - 8.0, rail.top - 10.0, width - rail.label_x + 4.0, 20.0];
+        self.rect(&of("hit"), &key, "hit", hit, 5);
+        self.rect(&of("line"), &key, "rail-line", [rail.x - 1.5, rail.top, 3.0, rail.bottom - rail.top], 1);
+        let arm = [rail.x, rail.top - 1.5, rail.label_x - rail.x - 6.0, 3.0];
+        self.rect(&of("arm"), &key, "rail-line", arm, 0);
+        self.circle(&of("begin"), &key, "rail-begin", (rail.x, rail.top), "5");
+        self.text(&of("name"), &key, "rail-name", (rail.label_x, rail.top + 4.0), "start", &rail.name);
+        self.text(&of("about"), &key, "drawn-mono", (width - 14.0, rail.top + 4.0), "end", &rail.about);
+    }
+
+    fn container(&mut self, node: &str, container: &ContainerBox, inside: &str, width: f64) {
+        let what = Chosen::Container { node: node.to_owned(), id: container.id.clone() };
+        let group = format!("{}/group", what.key());
+        let attributes = vec![
+            ("class", "drawn-container".to_owned()),
+            ("data-state", container.state.clone()),
+            ("style:transform", moved(0.0, container.frame.y)),
+        ];
+        self.push(&group, inside, "g", attributes);
+        let of = |part: &str| format!("{group}/{part}");
+        let (left, card) = (container.frame.x, container.frame.width);
+        for (x, hue) in &container.stations {
+            let rail = format!("{group}/on/{}", px(*x));
+            self.group(&rail, &group, &format!("rail hue-{hue}"));
+            let arm = [*x, CARD / 2.0 - 1.5, left - x, 3.0];
+            self.rect(&format!("{rail}/arm"), &rail, "rail-line", arm, 0);
+            self.circle(&format!("{rail}/station"), &rail, "station", (*x, CARD / 2.0), "4.5");
+        }
+        if !container.ports.is_empty() {
+            let line = [left + card, CARD / 2.0 - 1.0, width - left - card, 2.0];
+            self.rect(&of("port"), &group, "port-line", line, 0);
+            self.circle(&of("port-plug"), &group, "port-plug", (width, CARD / 2.0), "4");
+        }
+        let label = format!("Container {}, {}, {}", container.name, container.image, container.state);
+        let key = self.button(&what, &group, "container-card", label);
+        self.rect(&of("frame"), &key, "card-frame", [left, 0.0, card, CARD], 7);
+        self.circle(&of("dot"), &key, "card-state", (left + 13.0, 15.0), "3.5");
+        let right = left + card - 12.0;
+        self.text(&of("name"), &key, "card-name", (left + 23.0, 19.0), "start", &container.name);
+        self.text(&of("ip"), &key, "drawn-mono", (right, 19.0), "end", &container.ip);
+        self.text(&of("image"), &key, "drawn-soft", (left + 12.0, 36.0), "start", &container.image);
+        self.text(&of("ports"), &key, "card-ports", (right, 36.0), "end", &container.ports);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drawing;
+    use drydock_wire::topology::{Container, Endpoint, Network, Node, Topology};
+    use std::collections::HashSet;
+
+    fn picture() -> Vec<Shape> {
+        let network = |id: &str| Network { id: id.into(), name: id.into(), ..Network::default() };
+        let endpoint = |id: &str| Endpoint { network: id.into(), ip: String::new() };
+        let container = |id: &str| Container {
+            id: id.into(),
+            endpoints: vec![endpoint("one"), endpoint("two")],
+            ..Container::default()
+        };
+        let node = |name: &str| Node {
+            name: name.into(),
+            hostname: name.into(),
+            networks: vec![network("one"), network("two")],
+            containers: vec![container("a"), container("b")],
+            ..Node::default()
+        };
+        let drawing = drawing::draw(&Topology { nodes: vec![node("x"), node("y")] }, 500.0);
+        shapes(&drawing, Some(&Chosen::Node("x".into())))
+    }
+
+    #[test]
+    fn keys_are_unique_and_parents_come_first() {
+        let mut seen = HashSet::from([String::new()]);
+        for shape in picture() {
+            assert!(seen.contains(&shape.inside), "{} is in {}", shape.key, shape.inside);
+            assert!(seen.insert(shape.key.clone()), "{} twice", shape.key);
+        }
+    }
+
+    #[test]
+    fn what_can_be_pressed_has_a_name_and_means_something() {
+        let shapes = picture();
+        let value = |shape: &Shape, name: &str| {
+            shape.attributes.iter().find(|(one, _)| *one == name).map(|(_, value)| value.clone())
+        };
+        let buttons: Vec<&Shape> = shapes.iter().filter(|shape| value(shape, "role").is_some()).collect();
+        // Per node: itself, two networks, two containers.
+        assert_eq!(buttons.len(), 10);
+        for button in buttons {
+            let key = value(button, "data-key").unwrap();
+            assert_eq!(Chosen::read(&key).unwrap().key(), key);
+            assert!(value(button, "aria-label").is_some_and(|label| !label.is_empty()));
+        }
+        let marked =
+            shapes.iter().filter(|shape| value(shape, "class").is_some_and(|c| c.contains("drawn-chosen")));
+        assert_eq!(marked.map(|shape| shape.key.as_str()).collect::<Vec<_>>(), ["node/x"]);
+    }
+}

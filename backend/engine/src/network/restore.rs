@@ -47,6 +47,7 @@ impl Inner {
             self.answer_again(join, joined);
         }
         self.sweep(&bridges);
+        self.spares.begin();
     }
 
     fn bridges(&self) -> Vec<Bridge> {
@@ -236,7 +237,7 @@ impl Inner {
         self.sweep_links(bridges, &links);
         let folder = std::fs::read_dir(self.spares.folder());
         for path in folder.into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if sandboxes.contains(&path) || self.spares.holds(&path) {
+            if sandboxes.contains(&path) {
                 continue;
             }
             if let Err(error) = NetNs::remove(&path) {

@@ -61,14 +61,16 @@ impl Spares {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a pinned namespace is one of the stock.
-    pub fn holds(&self, path: &Path) -> bool {
-        self.ready().iter().any(|spare| spare.namespace.path() == path)
+    /// Starts refilling: not before what an earlier engine left was swept, lest a fresh
+    /// namespace be taken for a leftover.
+    pub fn begin(&self) {
+        self.taken.notify_one();
     }
 
-    /// Refills the stock for ever.
+    /// Refills the stock for ever, from [`Spares::begin`] on.
     pub async fn keep(self: Arc<Self>) {
         loop {
+            self.taken.notified().await;
             let spares = self.clone();
             // The blocking thread itself holds the stock: what it makes while the service ends
             // is still in it when it is dropped.
@@ -78,7 +80,6 @@ impl Spares {
                 // The runtime is going down.
                 Err(_) => return,
             }
-            self.taken.notified().await;
         }
     }
 

@@ -32,7 +32,7 @@ async fn the_topology_follows_what_docker_does() {
         })
         .await;
     events
-        .until("instance docker ports", |args| args[0] == json!({ "instance": node.name, "ports": [8080] }))
+        .told("instance docker ports", |args| args[0] == json!({ "instance": node.name, "ports": [8080] }))
         .await;
     // One who comes late is told the same.
     let mut late = play.events().await;

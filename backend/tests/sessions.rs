@@ -3,7 +3,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Gateway, eventually};
+use support::process::Process;
+use support::{Gateway, Play, eventually};
 use time::Duration;
 
 #[tokio::test]
@@ -175,18 +176,17 @@ async fn setup_makes_the_nodes_it_names_and_runs_their_commands() {
 
 #[tokio::test]
 async fn a_restart_finds_sessions_nodes_and_running_commands_again() {
-    let gateway = Gateway::start().await;
-    let play = gateway.session(&[]).await;
+    let process = Process::start(tempfile::tempdir().unwrap()).await;
+    let play = process.session().await;
     let node = play.node().await;
     play.run(&node.name, "setsid sleep 1000 >/dev/null 2>&1 & echo $! > /root/pid").await;
     let before = play.show().await;
 
-    let gateway = gateway.restart().await;
-    let url = format!("{}/sessions/{}", gateway.url, play.id);
-    let play = support::Play { url, ..play };
+    let process = Process::start(process.terminate()).await;
+    let play = Play { url: format!("http://{}/sessions/{}", process.address, play.id), ..play };
     let after = play.show().await;
     assert_eq!(after.expires_at, before.expires_at);
     assert_eq!(after.instances.keys().collect::<Vec<_>>(), [&node.name]);
     play.run(&node.name, "kill -0 $(cat /root/pid)").await;
-    gateway.end().await;
+    process.end();
 }

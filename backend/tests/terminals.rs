@@ -2,11 +2,11 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use drydock_wire::terminal::ClientFrame;
 use futures_util::StreamExt;
+use support::process::Process;
 use support::{Gateway, Play, eventually, open};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -105,85 +105,6 @@ async fn only_our_own_page_may_open_a_socket() {
         }
     }
     gateway.end().await;
-}
-
-/// A gateway as a process of its own, which can be killed and measured.
-struct Process {
-    child: Child,
-    data: tempfile::TempDir,
-    address: String,
-}
-
-impl Process {
-    async fn start(data: tempfile::TempDir) -> Self {
-        let web = data.path().join("dist/web");
-        std::fs::create_dir_all(&web).unwrap();
-        std::fs::write(web.join("index.html"), "<!doctype html>").unwrap();
-        for part in ["bin", "images"] {
-            let link = data.path().join("dist").join(part);
-            let _ = std::os::unix::fs::symlink(support::dist().join(part).canonicalize().unwrap(), link);
-        }
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_drydock"))
-            .args(["serve", "--offline", "--listen", &address, "--data-dir"])
-            .arg(data.path().join("data"))
-            .arg("--dist")
-            .arg(data.path().join("dist"))
-            .args(["--image-store", concat!(env!("CARGO_TARGET_TMPDIR"), "/image-store")])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let process = Self { child, data, address };
-        eventually(async || {
-            let ping = reqwest::get(format!("http://{}/ping", process.address)).await;
-            ping.is_ok_and(|answer| answer.status() == 200).then_some(())
-        })
-        .await;
-        process
-    }
-
-    async fn session(&self) -> Play {
-        let http = reqwest::Client::new();
-        let url = format!("http://{}", self.address);
-        let made = http.post(&url).header("X-Requested-With", "XMLHttpRequest").send().await.unwrap();
-        let made: serde_json::Value = made.json().await.unwrap();
-        let id = made["session_id"].as_str().unwrap().to_owned();
-        Play { url: format!("{url}/sessions/{id}"), id, http }
-    }
-
-    /// As `kill -9`.
-    fn kill(mut self) -> tempfile::TempDir {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.data
-    }
-
-    fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    async fn output_bytes(&self) -> u64 {
-        let text =
-            reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap().text().await.unwrap();
-        let line = text.lines().find(|line| line.starts_with("drydock_terminal_output_bytes_total")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    fn end(self) {
-        let data = self.kill();
-        let status = Command::new(env!("CARGO_BIN_EXE_drydock"))
-            .args(["reset", "--data-dir"])
-            .arg(data.path().join("data"))
-            .arg("--dist")
-            .arg(data.path().join("dist"))
-            .args(["--image-store", concat!(env!("CARGO_TARGET_TMPDIR"), "/image-store")])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        assert!(!data.path().join("data").exists());
-    }
 }
 
 #[tokio::test]

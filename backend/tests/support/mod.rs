@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod process;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +34,6 @@ pub struct Gateway {
     pub http: reqwest::Client,
     pub state: AppState,
     data: TempDir,
-    config: Config,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
@@ -46,15 +47,11 @@ impl Gateway {
         let data = tempfile::Builder::new().prefix("drydock-gateway-").tempdir().unwrap();
         let mut config = config(data.path());
         change(&mut config);
-        Self::serve(data, config).await
-    }
-
-    async fn serve(data: TempDir, config: Config) -> Self {
         let web = data.path().join("web");
         std::fs::create_dir_all(&web).unwrap();
         std::fs::write(web.join("index.html"), "<!doctype html><title>the page</title>").unwrap();
         let assets = Assets::load(&web).unwrap();
-        let state = serve::open(Arc::new(config.clone()), assets)
+        let state = serve::open(Arc::new(config), assets)
             .await
             .unwrap_or_else(|error| panic!("the gateway does not come up: {error:#}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,30 +65,18 @@ impl Gateway {
             .no_proxy()
             .build()
             .unwrap();
-        Self { url: format!("http://{address}"), address, http, state, data, config, stop, server }
-    }
-
-    /// Stops as SIGTERM does, nodes left running, and starts again on the same data.
-    pub async fn restart(self) -> Self {
-        let (data, config) = self.stop().await;
-        Self::serve(data, config).await
-    }
-
-    async fn stop(self) -> (TempDir, Config) {
-        let Self { stop, server, state, data, config, .. } = self;
-        let _ = stop.send(());
-        server.await.unwrap();
-        state.playground.settle().await;
-        state.playground.store.close().await;
-        (data, config)
+        Self { url: format!("http://{address}"), address, http, state, data, stop, server }
     }
 
     /// Ends every session and node.
     pub async fn end(self) {
-        let host = self.state.playground.host.clone();
-        let (data, _) = self.stop().await;
-        host.reset().await.unwrap();
-        drop(host);
+        let Self { stop, server, state, data, .. } = self;
+        let _ = stop.send(());
+        server.await.unwrap();
+        state.playground.settle().await;
+        state.playground.store.close().await;
+        state.playground.host.reset().await.unwrap();
+        drop(state);
         data.close().unwrap();
     }
 
@@ -213,7 +198,7 @@ impl Play {
     }
 
     pub async fn events(&self) -> Events {
-        Events { socket: open(&format!("{}/ws/", self.url), None).await.unwrap() }
+        Events { socket: open(&format!("{}/ws/", self.url), None).await.unwrap(), told: Vec::new() }
     }
 }
 
@@ -298,6 +283,8 @@ impl Screen {
 /// The session socket.
 pub struct Events {
     pub socket: WebSocketStream<TcpStream>,
+    /// All that came.
+    told: Vec<Event>,
 }
 
 impl Events {
@@ -306,12 +293,20 @@ impl Events {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
+    /// As [`Events::until`], unless it came before.
+    pub async fn told(&mut self, name: &str, wanted: impl Fn(&[Value]) -> bool) {
+        if !self.told.iter().any(|event| event.name == name && wanted(&event.args)) {
+            self.until(name, wanted).await;
+        }
+    }
+
     /// Waits for an event of that name whose arguments are as `wanted` says.
     pub async fn until(&mut self, name: &str, wanted: impl Fn(&[Value]) -> bool) -> Event {
         let found = async {
             while let Some(Ok(message)) = self.socket.next().await {
                 let Message::Text(text) = message else { continue };
                 let event: Event = serde_json::from_str(&text).unwrap();
+                self.told.push(event.clone());
                 if event.name == name && wanted(&event.args) {
                     return event;
                 }

@@ -73,6 +73,7 @@ impl Serve {
             listen: self.listen,
             data,
             dist,
+            image_store: self.host.image_store.clone(),
             domain: self.domain,
             life: life::Limits {
                 duration: self.session_duration,

@@ -34,6 +34,10 @@ pub struct Stream {
     next: u64,
     /// The server knows that everything before it was drawn.
     acknowledged: u64,
+    /// Everything before it is on the screen.
+    drawn: u64,
+    /// Where the stream ended when this connection began: what is drawn before it is history.
+    history: u64,
 }
 
 /// Often enough that the server's window never runs dry, seldom enough that keystrokes echo without a second frame.
@@ -56,6 +60,8 @@ impl Stream {
                 // A stream that is shorter than what was seen is another one: read on from its end.
                 self.next = self.next.min(end);
                 self.acknowledged = self.acknowledged.min(end);
+                self.drawn = self.drawn.min(end);
+                self.history = end;
                 Some(Effect::Size { cols, rows })
             }
             ServerFrame::Output { offset, data } => self.output(offset, data),
@@ -64,6 +70,7 @@ impl Stream {
                 let seen_before = self.next > 0;
                 self.next = self.next.max(resume);
                 self.acknowledged = self.acknowledged.max(resume);
+                self.drawn = self.drawn.max(resume);
                 // A first look that begins inside a long history has lost nothing.
                 (seen_before && bytes > 0).then_some(Effect::Lost { bytes })
             }
@@ -85,11 +92,28 @@ impl Stream {
 
     /// Everything before `offset` is on the screen; the offset to acknowledge, when it is time.
     pub fn drawn(&mut self, offset: u64) -> Option<u64> {
+        self.drawn = self.drawn.max(offset);
         if offset < self.acknowledged + ACK_EVERY {
             return None;
         }
         self.acknowledged = offset;
         Some(offset)
+    }
+
+    /// Whether what the screen sends is to be typed. A program's questions (where is the cursor, what terminal is
+    /// this) are in its output, and the screen answers them whenever it draws them; those in the history were answered
+    /// long ago, and whatever reads the keyboard now would take the answers for keys.
+    pub fn lets_through(&self, keys: &[u8]) -> bool {
+        self.drawn >= self.history || !is_answer(keys)
+    }
+}
+
+/// A report of the cursor (`CSI … R`), the device (`CSI … c`), its state (`CSI … n`) or a mode (`CSI … y`), or a string.
+fn is_answer(keys: &[u8]) -> bool {
+    match keys {
+        [0x1b, b'[', .., last] => matches!(last, b'R' | b'c' | b'n' | b'y'),
+        [0x1b, b']' | b'P', ..] => true,
+        _ => false,
     }
 }
 
@@ -133,6 +157,24 @@ mod tests {
         stream.reconnecting();
         stream.apply(ServerFrame::Hello { end: 2, cols: 80, rows: 24 });
         assert_eq!(draw(&mut stream, 2, b"new"), Some(&b"new"[..]));
+    }
+
+    #[test]
+    fn questions_in_the_history_are_not_answered_again() {
+        let answer = b"\x1b[4;5R";
+        let mut stream = Stream::default();
+        stream.apply(ServerFrame::Hello { end: 10, cols: 80, rows: 24 });
+        draw(&mut stream, 0, b"/ # \x1b[6n");
+        assert!(!stream.lets_through(answer));
+        assert!(stream.lets_through(b"\x1b[A"), "a key is a key at any time");
+        stream.drawn(8);
+        draw(&mut stream, 8, b"ok");
+        stream.drawn(10);
+        draw(&mut stream, 10, b"/ # \x1b[6n");
+        assert!(stream.lets_through(answer), "asked just now");
+        stream.apply(ServerFrame::Hello { end: 18, cols: 80, rows: 24 });
+        stream.drawn(18);
+        assert!(stream.lets_through(answer), "a connection that missed nothing has no history");
     }
 
     #[test]

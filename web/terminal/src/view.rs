@@ -252,6 +252,9 @@ impl Inner {
     fn gesture(&self, gesture: Gesture) {
         match gesture {
             Gesture::Typed(data) => {
+                if !self.stream.borrow().lets_through(&data) {
+                    return;
+                }
                 // The terminal takes the size of whoever typed last.
                 if self.mirrors.get() && !self.read_only {
                     self.mirrors.set(false);

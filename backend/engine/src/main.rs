@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use drydock_engine::config::{Config, Flags};
 use drydock_engine::http::listen::{self, Listener};
+use drydock_engine::http::tls;
 use drydock_engine::{Engine, api};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -67,6 +68,7 @@ async fn serve(config: Config) -> Result<()> {
     for host in &config.hosts {
         listeners.extend(Listener::bind(host).await.context("failed to load listeners")?);
     }
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose().context("set TLS up")?;
     let pidfile = config.pidfile.clone();
     if let Some(path) = &pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
@@ -74,7 +76,7 @@ async fn serve(config: Config) -> Result<()> {
     }
     let engine = Engine::open(config).await?;
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(listen::serve(listeners, api::router(engine.clone()), stop.clone()));
+    let serving = tokio::spawn(listen::serve(listeners, api::router(engine.clone()), tls, stop.clone()));
     tracing::info!("API listen");
     tokio::select! {
         _ = terminate.recv() => {}

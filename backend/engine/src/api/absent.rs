@@ -41,6 +41,9 @@ fn explain(method: &str, path: &str) -> ApiError {
         ("swarm", "init" | "join" | "unlock") => ApiError::not_implemented(&format!("docker swarm {second}")),
         ("swarm", _) => not_a_manager(),
         (first, _) if MANAGERS.contains(&first) => not_a_manager(),
+        ("plugins", name) if method == "GET" && !name.is_empty() => {
+            ApiError::not_found(format!("plugin \"{name}\" not found"))
+        }
         ("build" | "session" | "grpc", _) => ApiError::not_implemented("docker build"),
         (first, _) if KNOWN.contains(&first) => ApiError::not_implemented(&format!("{method} {path}")),
         _ => ApiError::not_found("page not found"),

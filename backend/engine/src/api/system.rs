@@ -26,6 +26,7 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/_ping", get(ping))
         .route("/version", get(version))
         .route("/info", get(info))
+        .route("/plugins", get(plugins))
         .route("/events", get(events))
         .route("/system/df", get(super::usage::usage))
 }
@@ -39,6 +40,11 @@ async fn ping() -> impl IntoResponse {
         ("content-type", "text/plain; charset=utf-8"),
     ];
     (headers, "OK")
+}
+
+/// None is installed; none can be.
+async fn plugins() -> Json<Value> {
+    Json(json!([]))
 }
 
 async fn version(State(engine): State<Arc<Engine>>) -> Json<Value> {

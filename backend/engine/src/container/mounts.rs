@@ -105,6 +105,9 @@ pub fn resolve(
         }
     }
     for destination in config.volumes.iter().flatten().map(|(destination, _)| destination) {
+        if !destination.starts_with('/') {
+            return Err(MountsError::Spec(destination.clone()));
+        }
         let destination = clean(destination);
         if points.iter().all(|own| own.destination != destination) {
             points.push(anonymous(&destination));

@@ -28,7 +28,7 @@ pub enum RemoveError {
     )]
     Running { name: String, state: &'static str },
     #[error("cannot remove container \"{name}\": could not kill container")]
-    Kill { name: String, source: StopError },
+    Kill { name: String, source: Box<StopError> },
     #[error("container {id}: driver \"overlay2\" failed to remove root filesystem")]
     Rootfs { id: String, source: RootfsError },
     #[error("unable to remove filesystem for {id}")]
@@ -102,7 +102,7 @@ async fn end(engine: &Arc<Engine>, container: &Arc<Container>, force: bool) -> R
     }
     match stop::kill(engine, container, None).await {
         Ok(()) | Err(StopError::NotRunning { .. }) => Ok(()),
-        Err(source) => Err(RemoveError::Kill { name, source }),
+        Err(source) => Err(RemoveError::Kill { name, source: Box::new(source) }),
     }
 }
 

@@ -204,10 +204,15 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
         shm: shm(engine, container, &record)?,
         files: &files,
         cgroups_path: cgroups_path(engine, &record),
-        init: None,
+        init: wants_init(engine, &record).then_some(engine.config.shim.as_path()),
     })?;
     write_bundle(engine, container, &record, &spec)?;
     start_shim(engine, container, &record).await
+}
+
+fn wants_init(engine: &Engine, record: &Record) -> bool {
+    let own_pids = record.host_config.pid_mode.as_deref().unwrap_or_default().is_empty();
+    own_pids && record.host_config.init.unwrap_or(engine.config.init)
 }
 
 /// Host directories that `-v` names are made; volumes are mounted where they have a device.

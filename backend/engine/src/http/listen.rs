@@ -15,6 +15,7 @@ use http::{HeaderValue, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -123,14 +124,19 @@ fn adopt(socket: OwnedFd) -> io::Result<Listener> {
 }
 
 /// Serves `router` on all listeners until `stop`; then lets open requests finish for a moment.
-pub async fn serve(listeners: Vec<Listener>, router: Router, stop: CancellationToken) {
+pub async fn serve(
+    listeners: Vec<Listener>,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+) {
     let listeners: Arc<[Listener]> = listeners.into();
     let connections = TaskTracker::new();
     let loops: Vec<_> = (0..listeners.len())
         .map(|index| {
             let (listeners, router) = (listeners.clone(), router.clone());
-            let (connections, stop) = (connections.clone(), stop.clone());
-            tokio::spawn(async move { accept_loop(&listeners[index], router, connections, stop).await })
+            let (connections, stop, tls) = (connections.clone(), stop.clone(), tls.clone());
+            tokio::spawn(async move { accept_loop(&listeners[index], router, tls, connections, stop).await })
         })
         .collect();
     stop.cancelled().await;
@@ -142,7 +148,13 @@ pub async fn serve(listeners: Vec<Listener>, router: Router, stop: CancellationT
     }
 }
 
-async fn accept_loop(listener: &Listener, router: Router, connections: TaskTracker, stop: CancellationToken) {
+async fn accept_loop(
+    listener: &Listener,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = accept(listener) => accepted,
@@ -152,7 +164,10 @@ async fn accept_loop(listener: &Listener, router: Router, connections: TaskTrack
             Ok(Stream::Unix(stream)) => drop(connections.spawn(connection(stream, router.clone()))),
             Ok(Stream::Tcp(stream)) => {
                 let _ = stream.set_nodelay(true);
-                drop(connections.spawn(connection(stream, router.clone())));
+                drop(match tls.clone() {
+                    Some(tls) => connections.spawn(encrypted(stream, tls, router.clone())),
+                    None => connections.spawn(connection(stream, router.clone())),
+                });
             }
             Err(error) => {
                 // Out of descriptors: give connections the time to end rather than spin.
@@ -172,6 +187,13 @@ async fn accept(listener: &Listener) -> io::Result<Stream> {
     match listener {
         Listener::Unix { socket, .. } => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
         Listener::Tcp(socket) => socket.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+    }
+}
+
+async fn encrypted(stream: tokio::net::TcpStream, tls: TlsAcceptor, router: Router) {
+    match tls.accept(stream).await {
+        Ok(stream) => connection(stream, router).await,
+        Err(error) => tracing::info!(%error, "TLS handshake"),
     }
 }
 

@@ -1,4 +1,5 @@
 //! Listeners and what is common to every request: version negotiation and headers.
 
 pub mod listen;
+pub mod tls;
 pub mod version;

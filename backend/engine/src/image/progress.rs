@@ -75,7 +75,7 @@ impl Progress {
 
 /// The bar that old clients print as it is.
 fn bar(current: u64, total: u64) -> String {
-    let done = if total == 0 { 50 } else { (current.min(total) * 50 / total) as usize };
+    let done = (current.min(total) * 50).checked_div(total).unwrap_or(50) as usize;
     let head = if done < 50 { ">" } else { "" };
     let open = 50_usize.saturating_sub(done + head.len());
     format!("[{}{head}{}] {:>8}/{}", "=".repeat(done), " ".repeat(open), human(current), human(total))

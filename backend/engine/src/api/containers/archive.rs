@@ -268,7 +268,7 @@ pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>
 }
 
 /// Places the engine made for its own mounts; moby keeps them in a layer below the container's.
-const MOUNT_PLACES: [&str; 11] = [
+const MOUNT_PLACES: [&str; 12] = [
     "/dev",
     "/dev/console",
     "/dev/pts",
@@ -280,6 +280,7 @@ const MOUNT_PLACES: [&str; 11] = [
     "/etc/resolv.conf",
     "/etc/mtab",
     "/.dockerenv",
+    "/sbin/docker-init",
 ];
 
 fn is_mount_place(change: &drydock_images::Change, all: &[drydock_images::Change]) -> bool {

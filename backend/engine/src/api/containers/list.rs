@@ -140,7 +140,7 @@ impl<'a> Selection<'a> {
         let wanted = self.filters.get("ancestor");
         wanted.is_empty()
             || self.ancestors.contains(&record.image_id)
-            || wanted.iter().any(|name| *name == record.config.image)
+            || wanted.contains(&record.config.image)
     }
 }
 

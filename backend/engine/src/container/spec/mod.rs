@@ -32,7 +32,7 @@ pub struct Input<'a> {
     pub shm: Shm,
     pub files: &'a [(&'static str, PathBuf)],
     pub cgroups_path: String,
-    /// `--init`: the program that is bound into the container and started before the user's.
+    /// `--init`: the shim, which is bound into the container and there reaps as its first process.
     pub init: Option<&'a Path>,
 }
 
@@ -139,7 +139,7 @@ pub fn command(record: &Record) -> Vec<String> {
 fn arguments(record: &Record, init: bool) -> Vec<String> {
     let mut args = command(record);
     if init {
-        args.splice(0..0, [INIT.to_owned(), "--".to_owned()]);
+        args.splice(0..0, [INIT.to_owned(), "init".to_owned(), "--".to_owned()]);
     }
     args
 }

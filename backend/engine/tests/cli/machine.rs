@@ -1,0 +1,225 @@
+//! A machine of its own for every test: network and mount namespaces, data folders, an engine, and the docker
+//! command line in front of it.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Machine {
+    folder: tempfile::TempDir,
+    /// Keeps the namespaces while engines come and go.
+    holder: Child,
+    _held: ChildStdin,
+    engine: Option<Child>,
+}
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub out: String,
+    pub err: String,
+    pub code: i32,
+}
+
+impl Said {
+    /// The output of a command that must succeed.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out.trim_end().to_owned()
+    }
+
+    /// The complaint of a command that must fail with this code.
+    #[track_caller]
+    pub fn fails(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        self.err
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { out: text(output.stdout), err: text(output.stderr), code: output.status.code().unwrap_or(-1) }
+    }
+}
+
+impl Machine {
+    /// A running engine with an image `busybox`.
+    pub fn new() -> Self {
+        assert!(nix::unistd::geteuid().is_root(), "engine tests need root (cargo xtask test)");
+        let folder = tempfile::Builder::new().prefix("engine-").tempdir_in("/tmp").expect("a folder");
+        let mut holder = Command::new("unshare")
+            .args([
+                "--mount",
+                "--net",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                "ip link set lo up && echo up && exec cat",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare, of util-linux");
+        let held = holder.stdin.take().expect("its input");
+        let mut up = [0; 3];
+        let mut said = holder.stdout.take().expect("its output");
+        said.read_exact(&mut up).expect("namespaces with lo up (apt-get install iproute2)");
+        let mut machine = Self { folder, holder, _held: held, engine: None };
+        machine.start_engine();
+        machine.import_busybox();
+        machine
+    }
+
+    pub fn start_engine(&mut self) {
+        let program = Path::new(env!("CARGO_BIN_EXE_drydock-engine"));
+        let shim = program.with_file_name("drydock-shim");
+        assert!(
+            shim.exists(),
+            "{} is missing: cargo build --release -p drydock-shim makes it",
+            shim.display()
+        );
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("engine.log")).expect("a log");
+        std::fs::write(self.path("daemon.json"), "{}").expect("a configuration");
+        let engine = self
+            .inside(program)
+            .arg("-H")
+            .arg(format!("unix://{}", self.path("docker.sock").display()))
+            .arg("--data-root")
+            .arg(self.path("data"))
+            .arg("--exec-root")
+            .arg(self.path("exec"))
+            .arg("--config-file")
+            .arg(self.path("daemon.json"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("nsenter, of util-linux");
+        self.engine = Some(engine);
+        self.until("the engine answers", |machine| machine.docker(["version"]).code == 0);
+    }
+
+    /// `kill -9`: nothing is said to anyone.
+    pub fn kill_engine(&mut self) {
+        let mut engine = self.engine.take().expect("a running engine");
+        engine.kill().expect("kill");
+        engine.wait().expect("its end");
+    }
+
+    /// A command in the machine's namespaces.
+    pub fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg("--target")
+            .arg(self.holder.id().to_string())
+            .args(["--mount", "--net", "--"])
+            .arg(program);
+        command
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where the machine's network namespace can be opened.
+    pub fn network(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
+    }
+
+    pub fn mounts(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/mounts", self.holder.id())).expect("its mounts")
+    }
+
+    pub fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
+        let mut command = Command::new("docker");
+        command
+            .args(arguments)
+            .env("DOCKER_HOST", format!("unix://{}", self.path("docker.sock").display()))
+            .env("DOCKER_CONFIG", self.path("docker-config"));
+        command
+    }
+
+    /// The genuine docker command line.
+    pub fn docker<const N: usize>(&self, arguments: [&str; N]) -> Said {
+        let output = self.command(arguments).stdin(Stdio::null()).output();
+        output.expect("docker (apt-get install docker-cli)").into()
+    }
+
+    pub fn docker_with_input<const N: usize>(&self, arguments: [&str; N], input: &[u8]) -> Said {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker (apt-get install docker-cli)");
+        child.stdin.take().expect("its input").write_all(input).expect("write");
+        child.wait_with_output().expect("its end").into()
+    }
+
+    /// `docker inspect --format`.
+    #[track_caller]
+    pub fn inspect(&self, name: &str, format: &str) -> String {
+        self.docker(["inspect", "--format", format, name]).ok()
+    }
+
+    /// Waits for a state.
+    #[track_caller]
+    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !holds(self) {
+            let log = || std::fs::read_to_string(self.path("engine.log")).unwrap_or_default();
+            assert!(Instant::now() < end, "in vain: {what}\n{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn import_busybox(&self) {
+        let busybox = std::fs::read("/bin/busybox").expect("/bin/busybox (apt-get install busybox-static)");
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, mode: u32, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(mode);
+            archive.append_data(&mut header, path, bytes).expect("append");
+        };
+        add("bin/busybox", 0o755, &busybox);
+        add("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:33:web:/data:/bin/sh\n");
+        add("etc/group", 0o644, b"root:x:0:\nweb:x:33:\n");
+        add("data/seed", 0o644, b"seeded\n");
+        for applet in APPLETS {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            archive.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("append");
+        }
+        let archive = archive.into_inner().expect("an archive");
+        self.docker_with_input(["import", "-", "busybox"], &archive).ok();
+    }
+}
+
+const APPLETS: [&str; 25] = [
+    "sh", "true", "test", "false", "sleep", "echo", "cat", "ls", "ps", "id", "env", "ping", "httpd", "mount",
+    "hostname", "touch", "mkdir", "rm", "pwd", "grep", "tail", "head", "seq", "kill", "ip",
+];
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if self.engine.is_some() {
+            let ids = self.docker(["ps", "-aq"]).out;
+            for id in ids.split_whitespace() {
+                self.docker(["rm", "-f", id]);
+            }
+            self.kill_engine();
+        }
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}

@@ -1,0 +1,9 @@
+//! What the genuine docker command line sees of the engine. Every test has a machine of its own.
+
+mod lifecycle;
+mod machine;
+mod networking;
+mod storage;
+mod streams;
+mod surface;
+mod survival;

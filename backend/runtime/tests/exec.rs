@@ -14,8 +14,9 @@ fn running(container: &TestContainer) {
 fn it_is_in_the_containers_namespaces_and_cgroups() {
     let container = TestContainer::new("sleep 1000");
     running(&container);
-    let stdout =
-        container.call(&["exec", &container.id, "sh", "-c", "hostname; ps | grep -c '[s]leep 1000'; pwd"]).success();
+    let stdout = container
+        .call(&["exec", &container.id, "sh", "-c", "hostname; ps | grep -c '[s]leep 1000'; pwd"])
+        .success();
     assert_eq!(stdout, "container\n1\n/\n");
     let groups = container.call(&["exec", &container.id, "cat", "/proc/self/cgroup"]).success();
     assert!(groups.contains(&container.id), "{groups}");

@@ -19,6 +19,9 @@ pub struct Lab {
     pub steps: Vec<Step>,
 }
 
+/// What [`Lab::level`] may be, the easiest first.
+pub const LEVELS: &[&str] = &["beginner", "intermediate", "advanced"];
+
 /// The id of the step made of the text before the first `## ` heading.
 pub const INTRODUCTION: &str = "introduction";
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::import::{Untranslatable, post, scenario};
-use crate::lab::Lab;
+use crate::lab::{LEVELS, Lab};
 use crate::parse::{Problem, parse};
 
-/// Labs by id, in the order of the alphabet.
+/// Labs in the order of their levels, then of the alphabet.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     labs: Vec<Arc<Lab>>,
@@ -44,6 +44,7 @@ impl Library {
                 }
             }
         }
+        labs.sort_by_key(|lab| (LEVELS.iter().position(|level| *level == lab.level), lab.id.clone()));
         (Self { labs }, broken)
     }
 

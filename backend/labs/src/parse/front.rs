@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Fault, Problem};
-use crate::lab::Node;
+use crate::lab::{LEVELS, Node};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,8 +29,6 @@ enum NodeEntry {
         image: String,
     },
 }
-
-const LEVELS: &[&str] = &["beginner", "intermediate", "advanced"];
 
 fn beginner() -> String {
     LEVELS[0].to_owned()

@@ -14,6 +14,7 @@ test('a student runs containers on two nodes and opens what they publish', async
   await playground.type('node1 · 1', 'docker run -it --name shell alpine sh');
   await playground.shows('node1 · 1', /\/ # *$/);
   await playground.run('node1 · 1', 'echo "from $((6 * 7)) inside"', 'from 42 inside');
+  await page.getByRole('button', { name: 'Topology', pressed: false }).click();
   const topology = page.getByRole('region', { name: 'Topology' });
   await expect(topology).toContainText('shell');
   await playground.picture('session-shell');

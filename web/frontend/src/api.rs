@@ -1,6 +1,7 @@
 //! Requests to the gateway, and what can go wrong with one.
 
 use std::fmt;
+use std::pin::Pin;
 
 use drydock_browser::window;
 use drydock_model::json;
@@ -211,9 +212,17 @@ fn done(answer: Answer<String>) -> Answer<()> {
     answer.map(|_| ())
 }
 
-async fn send(method: &str, path: &str, body: Option<Body>) -> Answer<String> {
-    let (status, text) = fetch(method, path, body).await.map_err(|_| Trouble::Unreachable)?;
-    judge(status, text)
+/// Boxed: each request would otherwise carry this one's states inside its own.
+fn send(
+    method: &'static str,
+    path: &str,
+    body: Option<Body>,
+) -> Pin<Box<dyn Future<Output = Answer<String>>>> {
+    let path = path.to_owned();
+    Box::pin(async move {
+        let (status, text) = fetch(method, &path, body).await.map_err(|_| Trouble::Unreachable)?;
+        judge(status, text)
+    })
 }
 
 fn judge(status: u16, text: String) -> Answer<String> {

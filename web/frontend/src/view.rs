@@ -3,10 +3,13 @@
 //! Every closure is a type of its own, and a view is compiled once for each type that stands in it: written with bare
 //! closures this page would be twice as large. Here a closure is boxed before it meets the view.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use leptos::ev::MouseEvent;
 use leptos::prelude::*;
+
+use crate::component::icon::{Glyph, Icon};
 
 /// A text or an attribute that changes.
 pub fn text(read: impl Fn() -> String + Send + Sync + 'static) -> Signal<String> {
@@ -59,6 +62,27 @@ pub fn memo<T: PartialEq + Send + Sync + 'static>(read: impl Fn() -> T + Send + 
         Memo::new(move |_| read())
     }
     erased(Box::new(read))
+}
+
+/// Runs to its end beside everything else.
+pub fn spawn(work: impl Future<Output = ()> + 'static) {
+    fn erased(work: Pin<Box<dyn Future<Output = ()>>>) {
+        leptos::task::spawn_local(work);
+    }
+    erased(Box::pin(work));
+}
+
+/// A button that is an icon; `name` is what it is called, and shown where the pointer rests.
+pub fn icon_button(name: &'static str, glyph: Glyph, act: impl FnMut() + 'static) -> AnyView {
+    fn erased(name: &'static str, glyph: Glyph, act: Box<dyn FnMut(MouseEvent)>) -> AnyView {
+        view! {
+            <button class="button-icon" type="button" aria-label=name title=name on:click=act>
+                <Icon glyph/>
+            </button>
+        }
+        .into_any()
+    }
+    erased(name, glyph, press(act))
 }
 
 /// What a click does.

@@ -1,6 +1,8 @@
 //! Labs as the lab pane shows them. Markdown is rendered by the server (raw HTML in it is escaped), so the
 //! browser carries no parser.
 
+mod flat;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ pub struct Summary {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "flat::FlatLab")]
 pub struct Lab {
     #[serde(flatten)]
     pub summary: Summary,
@@ -37,7 +40,7 @@ pub struct Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "flat::FlatBlock")]
 pub enum Block {
     /// Rendered Markdown.
     Prose {
@@ -52,7 +55,6 @@ pub enum Block {
         /// ^C goes first.
         interrupt: bool,
         /// Enter is typed after `text`; false where `text` is raw keys (control characters among them).
-        #[serde(default = "yes")]
         enter: bool,
     },
     /// Shown, with a copy button only.
@@ -91,7 +93,7 @@ pub enum Block {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "form", rename_all = "snake_case")]
+#[serde(tag = "form", rename_all = "snake_case", try_from = "flat::FlatAnswer")]
 pub enum QuizAnswer {
     Single { choices_html: Vec<String> },
     Multiple { choices_html: Vec<String> },
@@ -141,10 +143,6 @@ pub fn variables(text: &str) -> impl Iterator<Item = (std::ops::Range<usize>, &s
         let end = rest.find(|c: char| !letter(c)).unwrap_or(rest.len());
         (end > 0).then(|| (at..at + 1 + end, &rest[..end]))
     })
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,13 +6,13 @@ use drydock_model::session::Change;
 use drydock_model::workspace::{Action, Direction, Key};
 use drydock_wire::session::Terminal;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, FileList};
 
 use crate::api::{self, Answer};
 use crate::desk::{Desk, Upload};
 use crate::remembered::{self, FONT_SIZES};
+use crate::view::spawn;
 
 /// A node that is still booting has no terminal yet: asked this often, a second apart.
 const PATIENCE: u32 = 20;
@@ -32,7 +32,7 @@ impl Desk {
             return;
         }
         self.adding.set(true);
-        spawn_local(async move {
+        spawn(async move {
             let answer = api::add_node(&self.id()).await;
             self.adding.set(false);
             match answer {
@@ -52,7 +52,7 @@ impl Desk {
     }
 
     pub fn delete_node(self, node: String) {
-        spawn_local(async move {
+        spawn(async move {
             match api::delete_node(&self.id(), &node).await {
                 Ok(()) => self.change(Change::NodeRemoved(node)),
                 Err(trouble) if trouble.is_missing() => self.change(Change::NodeRemoved(node)),
@@ -62,7 +62,7 @@ impl Desk {
     }
 
     pub fn extend(self) {
-        spawn_local(async move {
+        spawn(async move {
             match api::extend_session(&self.id()).await {
                 Ok(()) => {
                     self.refresh().await;
@@ -74,7 +74,7 @@ impl Desk {
     }
 
     pub fn close_session(self) {
-        spawn_local(async move {
+        spawn(async move {
             match api::close_session(&self.id()).await {
                 Ok(()) => self.change(Change::End),
                 Err(trouble) if trouble.is_missing() => self.change(Change::End),
@@ -85,7 +85,7 @@ impl Desk {
 
     /// Shows a terminal of the node: one that is there, else a new one.
     pub fn open_terminal(self, node: String) {
-        spawn_local(async move {
+        spawn(async move {
             match self.nth_terminal(&node, 1).await {
                 Ok(key) => {
                     self.arrange(Action::Show(key.clone()));
@@ -98,7 +98,7 @@ impl Desk {
 
     /// Makes a terminal, in the focused pane or in one beside it.
     pub fn new_terminal(self, node: String, split: Option<Direction>) {
-        spawn_local(async move {
+        spawn(async move {
             match api::add_terminal(&self.id(), &node).await {
                 Ok(terminal) => {
                     let key = Key { node, terminal: terminal.id.clone() };
@@ -122,7 +122,7 @@ impl Desk {
         if self.read_only {
             return;
         }
-        spawn_local(async move {
+        spawn(async move {
             match api::delete_terminal(&self.id(), &key.node, &key.terminal).await {
                 Ok(()) => self.forget_known(&key),
                 Err(trouble) if trouble.is_missing() => self.forget_known(&key),
@@ -138,7 +138,7 @@ impl Desk {
         let Some(node) = node else {
             return self.say.failure(format!("There is no {hostname} in this session. Add a node first."));
         };
-        spawn_local(async move {
+        spawn(async move {
             match self.nth_terminal(&node, terminal.max(1)).await {
                 Ok(key) => {
                     self.arrange(Action::Show(key.clone()));
@@ -210,7 +210,7 @@ impl Desk {
 
     /// Writes a lab's file, or asks a check now; `done` hears whether that was possible.
     pub fn act_on_lab_block(self, block: String, done: impl FnOnce(bool) + 'static) {
-        spawn_local(async move {
+        spawn(async move {
             let answer = api::act_on_lab_block(&self.id(), &block).await;
             done(answer.is_ok());
             if let Err(trouble) = answer {
@@ -221,7 +221,7 @@ impl Desk {
 
     /// `done` hears whether the answer is right.
     pub fn answer_quiz(self, quiz: String, answer: Vec<String>, done: impl FnOnce(bool) + 'static) {
-        spawn_local(async move {
+        spawn(async move {
             match api::answer_quiz(&self.id(), &quiz, &answer).await {
                 Ok(correct) => done(correct),
                 Err(trouble) => self.say.failure(trouble),
@@ -272,7 +272,7 @@ impl Desk {
 
     /// To the clipboard; where the page may not write there, the text is shown to be copied by hand.
     pub fn copy(self, text: String, said: &'static str) {
-        spawn_local(async move {
+        spawn(async move {
             let clipboard = js_sys::Reflect::get(&window().navigator(), &"clipboard".into());
             let is_there = clipboard.is_ok_and(|clipboard| !clipboard.is_undefined());
             let wrote = is_there && {

@@ -22,9 +22,9 @@ use drydock_model::session::{Change, Model, Phase};
 use drydock_model::shapes::Chosen;
 use drydock_model::workspace::{Action, Key, Workspace};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
 use crate::component::toast::{self, Say};
+use crate::view::spawn;
 use crate::{api, remembered};
 
 use seats::Seats;
@@ -97,7 +97,7 @@ pub fn provide(session: String, read_only: bool) -> Desk {
     desk.held.update_value(|held| held.push(Held::Clock(clock)));
     Effect::new(move |_| remembered::set_workspace(&desk.id(), &desk.workspace.get()));
     desk.follow_appearance();
-    spawn_local(desk.begin());
+    spawn(desk.begin());
     desk
 }
 
@@ -158,9 +158,9 @@ impl Desk {
             expires_at: expires_at.unwrap_or_else(now),
         }));
         if let Some(lab) = lab {
-            spawn_local(self.fetch_lesson(lab));
+            spawn(self.fetch_lesson(lab));
         }
-        spawn_local(self.look_for_terminals(nodes));
+        spawn(self.look_for_terminals(nodes));
     }
 
     async fn fetch_lesson(self, lab: String) {
@@ -194,7 +194,7 @@ impl Desk {
         let waits = matches!(link.state(), State::Waiting { .. });
         // What was missed meanwhile; or, when it stays away, whether the session is still there at all.
         if link.state() == State::Up || (waits && link.failures().is_multiple_of(3)) {
-            spawn_local(self.refresh());
+            spawn(self.refresh());
         }
         self.link.set(link);
     }
@@ -223,7 +223,7 @@ impl Desk {
                     .with_untracked(|model| model.nodes.iter().map(|node| node.name.clone()).collect());
                 self.arrange(Action::KeepNodes(names));
             }
-            FollowUp::LookAt(node) => spawn_local(self.look_for_terminals(vec![node])),
+            FollowUp::LookAt(node) => spawn(self.look_for_terminals(vec![node])),
         }
     }
 

@@ -8,12 +8,12 @@ use drydock_browser::timer::Timeout;
 use drydock_model::workspace::Key;
 use drydock_terminal::{Options, Palette, Report, TerminalView};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, HtmlElement};
 
 use crate::desk::Desk;
+use crate::view::spawn;
 use crate::{api, theme};
 
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Desk {
         });
         if is_new {
             let key = key.clone();
-            spawn_local(async move {
+            spawn(async move {
                 if JsFuture::from(drydock_terminal::load()).await.is_err() {
                     return self.say.failure("The terminal could not be loaded. Reload the page.");
                 }

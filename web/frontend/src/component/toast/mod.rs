@@ -3,8 +3,8 @@
 use drydock_browser::timer::Timeout;
 use leptos::prelude::*;
 
-use crate::component::icon::{Glyph, Icon};
-use crate::view::{part, press};
+use crate::component::icon::Glyph;
+use crate::view::{icon_button, part};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -81,9 +81,7 @@ pub fn Toasts() -> impl IntoView {
                 let toast = |toast: Toast| view! {
                     <div class="toast" class:toast-failure=toast.tone == Tone::Failure>
                         <span class="toast-text">{toast.text}</span>
-                        <button class="button-icon" aria-label="Dismiss" on:click=press(move || say.put_away(toast.id))>
-                            <Icon glyph=Glyph::Close/>
-                        </button>
+                        {icon_button("Dismiss", Glyph::Close, move || say.put_away(toast.id))}
                     </div>
                 };
                 say.toasts.get().into_iter().map(toast).collect_view().into_any()

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::quiz::QuizView;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{memo, part, press, text, when};
+use crate::view::{icon_button, memo, part, press, text, when};
 
 #[component]
 pub fn BlockView(block: Block) -> AnyView {
@@ -94,14 +94,7 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
 fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
     let desk = desk::current();
     view! {
-        <button
-            class="button-icon"
-            aria-label="Copy"
-            title="Copy"
-            on:click=press(move || desk.copy(text.get_untracked(), "Copied."))
-        >
-            <Icon glyph=Glyph::Copy/>
-        </button>
+        {icon_button("Copy", Glyph::Copy, move || desk.copy(text.get_untracked(), "Copied."))}
     }
 }
 

@@ -9,7 +9,7 @@ use web_sys::HtmlElement;
 use super::search::Search;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{each, flag, memo, press, text, when};
+use crate::view::{each, flag, icon_button, memo, press, text, when};
 
 #[component]
 pub fn PaneView(id: u32) -> impl IntoView {
@@ -83,33 +83,10 @@ fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
     };
     view! {
         <div class="pane-actions">
-            <button class="button-icon" aria-label="New terminal" title="New terminal" on:click=press(move || make(None))>
-                <Icon glyph=Glyph::Add/>
-            </button>
-            <button
-                class="button-icon"
-                aria-label="Split side by side"
-                title="Split side by side"
-                on:click=press(move || make(Some(Direction::Row)))
-            >
-                <Icon glyph=Glyph::SplitRow/>
-            </button>
-            <button
-                class="button-icon"
-                aria-label="Split stacked"
-                title="Split stacked"
-                on:click=press(move || make(Some(Direction::Column)))
-            >
-                <Icon glyph=Glyph::SplitColumn/>
-            </button>
-            <button
-                class="button-icon"
-                aria-label="Search the output"
-                title="Search the output (Ctrl+Shift+F)"
-                on:click=press(move || desk.searching.set(active.get_untracked()))
-            >
-                <Icon glyph=Glyph::Search/>
-            </button>
+            {icon_button("New terminal", Glyph::Add, move || make(None))}
+            {icon_button("Split side by side", Glyph::SplitRow, move || make(Some(Direction::Row)))}
+            {icon_button("Split stacked", Glyph::SplitColumn, move || make(Some(Direction::Column)))}
+            {icon_button("Search the output", Glyph::Search, move || desk.searching.set(active.get_untracked()))}
         </div>
     }
     .into_any()

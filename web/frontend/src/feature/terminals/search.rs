@@ -5,9 +5,9 @@ use leptos::ev::KeyboardEvent;
 use leptos::html::Input;
 use leptos::prelude::*;
 
-use crate::component::icon::{Glyph, Icon};
+use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{flag, press, text};
+use crate::view::{flag, icon_button, text};
 
 #[component]
 pub fn Search(key: Key) -> impl IntoView {
@@ -59,15 +59,9 @@ pub fn Search(key: Key) -> impl IntoView {
                 on:input=move |_| find(false)
                 on:keydown=on_key
             />
-            <button class="button-icon" aria-label="Previous match" on:click=press(move || find(false))>
-                <Icon glyph=Glyph::Up/>
-            </button>
-            <button class="button-icon" aria-label="Next match" on:click=press(move || find(true))>
-                <Icon glyph=Glyph::Down/>
-            </button>
-            <button class="button-icon" aria-label="Close the search" on:click=press(move || close())>
-                <Icon glyph=Glyph::Close/>
-            </button>
+            {icon_button("Previous match", Glyph::Up, move || find(false))}
+            {icon_button("Next match", Glyph::Down, move || find(true))}
+            {icon_button("Close the search", Glyph::Close, move || close())}
         </div>
     }
 }

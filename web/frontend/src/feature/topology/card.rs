@@ -6,9 +6,9 @@ use drydock_model::units;
 use drydock_wire::topology::{Container, Network, Node, Port};
 use leptos::prelude::*;
 
-use crate::component::icon::{Glyph, Icon};
+use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{memo, part, press};
+use crate::view::{icon_button, memo, part};
 
 /// What the card says, read from the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +37,7 @@ pub fn Card() -> impl IntoView {
                         <header class="details-head">
                             <span class="details-kind">{kind}</span>
                             <h3 class="details-title">{title}</h3>
-                            <button
-                                class="button-icon"
-                                aria-label="Close the details"
-                                on:click=press(move || desk.chosen.set(None))
-                            >
-                                <Icon glyph=Glyph::Close/>
-                            </button>
+                            {icon_button("Close the details", Glyph::Close, move || desk.chosen.set(None))}
                         </header>
                         <dl class="details-rows">
                             {rows.into_iter().map(|(name, value)| view! {

@@ -6,14 +6,13 @@ use drydock_model::{clock, recent};
 use drydock_wire::lab::Summary;
 use drydock_wire::session::{Playground, Template};
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 
 use crate::api::{self, Trouble};
 use crate::component::icon::{Glyph, Icon};
 use crate::feature::bar::{Brand, ThemeToggle};
 use crate::remembered;
 use crate::route::Router;
-use crate::view::{flag, memo, part, press, text, when};
+use crate::view::{flag, memo, part, press, spawn, text, when};
 
 /// What a session is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub fn Landing() -> impl IntoView {
         trouble: RwSignal::default(),
     };
     provide_context(desk);
-    spawn_local(desk.look());
+    spawn(desk.look());
     view! {
         <div class="landing">
             <header class="landing-bar">
@@ -89,7 +88,7 @@ impl Desk {
         }
         self.trouble.set(None);
         self.starting.set(Some(what.clone()));
-        spawn_local(async move {
+        spawn(async move {
             let fields = match &what {
                 Start::Plain => vec![],
                 Start::Template(name) => vec![("stack_name", name.as_str())],
@@ -183,7 +182,7 @@ fn Full() -> impl IntoView {
                 <div class="note note-warning">
                     <strong>"There is no room right now"</strong>
                     <p>{reason}</p>
-                    <button class="button button-small" on:click=press(move || spawn_local(desk.look()))>"Look again"</button>
+                    <button class="button button-small" on:click=press(move || spawn(desk.look()))>"Look again"</button>
                 </div>
             }).into_any())}
         </div>

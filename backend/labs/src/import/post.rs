@@ -18,19 +18,14 @@ struct Front {
 }
 
 /// `a, b` or `[a, b]`, or nothing.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(untagged)]
 enum Words {
     List(Vec<String>),
     Text(String),
     /// `tags:` with nothing behind it.
+    #[default]
     Nothing,
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        Self::Nothing
-    }
 }
 
 impl Words {

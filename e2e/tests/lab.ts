@@ -30,7 +30,7 @@ export class Lab {
   }
 
   /** Clicks a block whose text begins with `line`, and waits until its terminal asks for the next command. */
-  async run(line: string, tab = 'node1 · 1', which = 0): Promise<void> {
+  async run(line: string | RegExp, tab = 'node1 · 1', which = 0): Promise<void> {
     const before = await this.playground.text(tab);
     await this.click(line, which);
     await expect
@@ -45,8 +45,9 @@ export class Lab {
   }
 
   /** Clicks a block and waits for nothing; `which` of those that begin with the same line. */
-  async click(line: string, which = 0): Promise<void> {
-    await this.step.getByRole('button', { name: `Run ${line}`, exact: true }).nth(which).click();
+  async click(line: string | RegExp, which = 0): Promise<void> {
+    const name = typeof line === 'string' ? `Run ${line}` : line;
+    await this.step.getByRole('button', { name, exact: true }).nth(which).click();
   }
 
   async choose(question: string, ...answers: (string | RegExp)[]): Promise<void> {

@@ -14,6 +14,15 @@ fn namespaces_are_its_own() {
 }
 
 #[test]
+fn the_root_may_be_named_by_a_link() {
+    let mut container = TestContainer::new("hostname");
+    std::os::unix::fs::symlink("rootfs", container.dir.join("link")).unwrap();
+    container.config["root"]["path"] = json!("link");
+    assert_eq!(container.run().success(), "container\n");
+    container.assert_nothing_left();
+}
+
+#[test]
 fn a_network_namespace_is_joined_by_path() {
     let mut container = TestContainer::new("readlink /proc/self/ns/net");
     let own = std::fs::read_link("/proc/self/ns/net").unwrap();

@@ -83,9 +83,8 @@ pub fn assemble(
     };
     isolate(propagation)?;
     let path = if staged { Path::new(staging::ROOTFS) } else { &bundle.rootfs };
-    let root = mount::clone_tree(path, Reach::Tree)
-        .and_then(|root| mount::attach(&root, path).map(|()| root))
-        .map_err(|source| RootfsError::Bind { path: bundle.rootfs.clone(), source })?;
+    let root =
+        bind_onto_itself(path).map_err(|source| RootfsError::Bind { path: bundle.rootfs.clone(), source })?;
     for planned in plan {
         mounts::make(planned, root.as_fd(), view)?;
     }
@@ -97,6 +96,15 @@ pub fn assemble(
         devices::make_all(root.as_fd(), wanted)?;
     }
     Ok(Assembled { root, path: bundle.rootfs.clone(), propagation })
+}
+
+/// The last component of `path` may be a link, which mounting at a path would not follow.
+fn bind_onto_itself(path: &Path) -> io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let point = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    let root = mount::clone_tree_at(&point, Path::new(""), Reach::Tree)?;
+    mount::attach_at(&root, &point, Path::new(""))?;
+    Ok(root)
 }
 
 /// Nothing mounted from here on shows outside; what is mounted outside may still show here, if asked.

@@ -114,7 +114,8 @@ where
     let said = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok);
     let end = stream::once(work).filter_map(async |outcome| outcome.err().map(Err));
     let mut all: Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>> =
-        Box::pin(stream::select(said, end));
+        // What was said comes before how it ended.
+        Box::pin(stream::select_with_strategy(said, end, |_: &mut ()| stream::PollNext::Left));
     let first = match all.next().await {
         Some(Err(error)) => return error.into_response(),
         Some(Ok(first)) => Some(Ok(first)),

@@ -75,7 +75,7 @@ async fn connect(
     let container = engine.containers.find(request.container.as_deref().unwrap_or_default())?;
     let settings = request.endpoint_config.unwrap_or_default();
     refuse_shared(&container)?;
-    let _turn = container.run.lock().await;
+    let _one_verb = container.verbs.lock().await;
     let (name, shown) = if container.status().is_live() {
         let join = crate::container::start::ask_network(&container.record());
         engine.networks.connect(join, &network.id, settings).await?
@@ -102,7 +102,7 @@ async fn disconnect(
     let reference = request.container.unwrap_or_default();
     let container = engine.containers.find(&reference)?;
     refuse_shared(&container)?;
-    let _turn = container.run.lock().await;
+    let _one_verb = container.verbs.lock().await;
     if !container.record().networks.contains_key(&network.name) {
         return Err(ApiError::forbidden(format!(
             "container {} is not connected to network {}",

@@ -10,7 +10,6 @@ use drydock_networks::netlink::{Changes, NetlinkError, Route};
 
 use super::Join;
 use super::join::{JoinError, gateways, has_names, way_out};
-use super::leave::Remains;
 use super::plan::{self, PlanError, Who};
 use super::record::Record;
 use super::service::Inner;
@@ -24,6 +23,8 @@ pub enum DisconnectError {
     NoSuchNetwork(String),
     #[error("container {container} is not connected to network {network}")]
     NotConnected { container: Id, network: String },
+    #[error("the engine is shutting down")]
+    Ending,
 }
 
 impl From<DisconnectError> for ApiError {
@@ -31,6 +32,7 @@ impl From<DisconnectError> for ApiError {
         match error {
             DisconnectError::NoSuchNetwork(_) => Self::not_found(error.to_string()),
             DisconnectError::NotConnected { .. } => Self::forbidden(error.to_string()),
+            DisconnectError::Ending => Self::internal(error.to_string()),
         }
     }
 }
@@ -54,8 +56,7 @@ impl Inner {
             entered
         });
         if let Err(error) = attached {
-            self.state().unplug(&endpoint);
-            self.tear_down(Remains { container: None, endpoints: vec![endpoint], namespace: None });
+            self.discard(std::iter::once(endpoint), None);
             return Err(error);
         }
         self.tell("connect", &record, Some(&join.container));
@@ -135,13 +136,13 @@ impl Inner {
         let endpoint = sandbox.endpoints.remove(&record.name).ok_or_else(not_connected)?;
         self.close_ports(sandbox, &endpoint);
         let (namespace, endpoints) = (sandbox.namespace.clone(), sandbox.endpoints.clone());
-        state.unplug(&endpoint);
         let records = state.records(&endpoints);
         drop(state);
+        // The container must see the link go, not just fall silent.
         if let Err(error) = self.host.detach(&endpoint.host_link()) {
             tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
         }
-        self.state().forget(&endpoint);
+        self.state().unplug(&endpoint);
         if let Err(error) = lead_out(&namespace, &endpoints, &records) {
             tracing::warn!(container.id = %container, %error, "cannot set the default route");
         }
@@ -177,8 +178,7 @@ impl Inner {
             renamed.push(endpoint.clone());
         }
         for endpoint in renamed {
-            state.unplug(&endpoint);
-            state.plug(&endpoint);
+            state.rename(&endpoint);
         }
     }
 }

@@ -144,7 +144,7 @@ impl Inner {
             .create_bridge(&bridge)
             .map_err(|source| CreateError::Bridge { link: bridge.name.clone(), source });
         if made.is_err() {
-            let _ = self.shelf.delete(&record.id);
+            let _ = self.shelf.forget(&record.id);
         }
         if bridge.gateway_v6.is_some()
             && let Err(error) = self.host.enable_forwarding_v6()

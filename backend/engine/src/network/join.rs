@@ -260,14 +260,8 @@ impl Inner {
         {
             tracing::warn!(%error, "cannot take back a published port");
         }
-        let mut state = self.state();
-        draft.endpoints.values().for_each(|endpoint| state.unplug(endpoint));
-        drop(state);
-        self.tear_down(super::leave::Remains {
-            container: None,
-            endpoints: draft.endpoints.into_values().collect(),
-            namespace: draft.spare.map(|spare| spare.namespace.path().to_owned()),
-        });
+        let namespace = draft.spare.map(|spare| spare.namespace.path().to_owned());
+        self.discard(draft.endpoints.into_values(), namespace);
     }
 }
 

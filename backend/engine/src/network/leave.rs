@@ -1,6 +1,6 @@
-//! A container gives its sandbox back. What others may want at once, ports and names, is free when
+//! A container gives its sandbox back. What others may want, ports, names and addresses, is free when
 //! `leave` answers; links and namespaces are taken apart by a task behind it, many at a time, because the
-//! kernel is slow there; addresses are given out again after that.
+//! kernel is slow there.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use super::service::Inner;
 use super::state::Endpoint;
 use crate::id::Id;
 
-/// What is left of a sandbox.
-#[derive(Debug)]
+/// What is left of a sandbox or a network: nobody uses it any more.
+#[derive(Debug, Default)]
 pub struct Remains {
-    /// Who waits for its addresses when it starts again.
-    pub container: Option<Id>,
-    pub endpoints: Vec<Endpoint>,
+    pub links: Vec<String>,
     pub namespace: Option<PathBuf>,
+    /// The retired record of a network, to be forgotten once its bridge is gone.
+    pub network: Option<Id>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,6 @@ impl Inner {
             let mut state = self.state();
             let Some(sandbox) = state.sandboxes.remove(container) else { return Ok(()) };
             let records = state.records(&sandbox.endpoints);
-            sandbox.endpoints.values().for_each(|endpoint| state.unplug(endpoint));
             (sandbox, records)
         };
         let closed = if sandbox.publications.is_empty() {
@@ -47,60 +46,49 @@ impl Inner {
         for record in records.values() {
             self.tell("disconnect", record, Some(container));
         }
-        self.tear_down(Remains {
-            container: Some(container.clone()),
-            endpoints: sandbox.endpoints.into_values().collect(),
-            namespace: Some(sandbox.path),
-        });
+        self.discard(sandbox.endpoints.into_values(), Some(sandbox.path));
         closed
+    }
+
+    /// Takes endpoints off their networks and leaves their links to be taken apart.
+    pub(super) fn discard(&self, endpoints: impl Iterator<Item = Endpoint>, namespace: Option<PathBuf>) {
+        let endpoints: Vec<Endpoint> = endpoints.collect();
+        let links: Vec<String> = endpoints.iter().map(Endpoint::host_link).collect();
+        match self.host.silence(&links) {
+            Ok(()) => {
+                let mut state = self.state();
+                endpoints.iter().for_each(|endpoint| state.unplug(endpoint));
+            }
+            // Its addresses stay taken: something may still answer for them.
+            Err(error) => tracing::warn!(%error, "cannot silence a container's links"),
+        }
+        self.tear_down(Remains { links, namespace, network: None });
     }
 
     /// Queues what is left for the task that takes it apart.
     pub(super) fn tear_down(&self, remains: Remains) {
-        if let Some(container) = &remains.container {
-            self.leaving().insert(container.clone());
-        }
         if let Err(unsent) = self.remains.send(remains) {
             // The task ends only with the runtime; what is left is swept at the next start.
-            tracing::debug!("left for the next start: {:?}", unsent.0.namespace);
+            tracing::debug!("left for the next start: {:?}", unsent.0);
         }
     }
 
     /// Takes apart what was queued. Goes on after a failing step; the next start sweeps the rest.
-    pub(super) fn take_apart(&self, all: Vec<Remains>) {
-        for remains in &all {
-            for endpoint in &remains.endpoints {
-                if let Err(error) = self.host.detach(&endpoint.host_link()) {
-                    tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
-                }
-            }
-            if let Some(path) = &remains.namespace
-                && let Err(error) = NetNs::remove(path)
-            {
+    pub(super) fn take_apart(&self, all: &[Remains]) {
+        let links: Vec<String> = all.iter().flat_map(|remains| remains.links.iter().cloned()).collect();
+        let deleted = self.host.delete_links(&links);
+        if let Err(error) = &deleted {
+            tracing::warn!(?links, %error, "cannot delete links");
+        }
+        for path in all.iter().filter_map(|remains| remains.namespace.as_ref()) {
+            if let Err(error) = NetNs::remove(path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a network namespace");
             }
-            let mut state = self.state();
-            remains.endpoints.iter().for_each(|endpoint| state.forget(endpoint));
         }
-        let mut leaving = self.leaving();
-        all.iter().filter_map(|remains| remains.container.as_ref()).for_each(|container| {
-            leaving.remove(container);
-        });
-        drop(leaving);
-        self.taken_apart.notify_waiters();
-    }
-
-    /// Waits until nothing of the container's last sandbox is left, so that it can have the same
-    /// addresses again.
-    pub(super) async fn wait_until_gone(&self, container: &Id) {
-        loop {
-            let taken_apart = self.taken_apart.notified();
-            tokio::pin!(taken_apart);
-            taken_apart.as_mut().enable();
-            if !self.leaving().contains(container) {
-                return;
+        for id in all.iter().filter_map(|remains| remains.network.as_ref()).filter(|_| deleted.is_ok()) {
+            if let Err(error) = self.shelf.forget(id) {
+                tracing::warn!(network.id = %id, %error, "cannot remove a network's record");
             }
-            taken_apart.await;
         }
     }
 }

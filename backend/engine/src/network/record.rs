@@ -144,10 +144,14 @@ impl Shelf {
 
     /// Every record. One that cannot be read is reported and left where it is.
     pub fn load(&self) -> std::io::Result<Vec<Record>> {
+        self.read("json")
+    }
+
+    fn read(&self, wanted: &str) -> std::io::Result<Vec<Record>> {
         let mut records = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
+            if path.extension().is_none_or(|extension| extension != wanted) {
                 continue;
             }
             match serde_json::from_slice(&std::fs::read(&path)?) {
@@ -166,10 +170,24 @@ impl Shelf {
         std::fs::rename(&fresh, &path)
     }
 
-    pub fn delete(&self, id: &Id) -> std::io::Result<()> {
-        match std::fs::remove_file(self.folder.join(format!("{id}.json"))) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+    /// The network is gone but for its bridge: an engine that starts now finishes the work.
+    pub fn retire(&self, id: &Id) -> std::io::Result<()> {
+        std::fs::rename(self.folder.join(format!("{id}.json")), self.folder.join(format!("{id}.retired")))
+    }
+
+    /// Records of networks whose bridges may still be there.
+    pub fn retired(&self) -> std::io::Result<Vec<Record>> {
+        self.read("retired")
+    }
+
+    /// Deletes a record, retired or not.
+    pub fn forget(&self, id: &Id) -> std::io::Result<()> {
+        for extension in ["json", "retired"] {
+            match std::fs::remove_file(self.folder.join(format!("{id}.{extension}"))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use drydock_networks::bridge::BridgeError;
 
 use super::inspect::Filters;
-use super::record::Record;
+use super::leave::Remains;
+use super::record::{Record, option};
 use super::service::Inner;
 use crate::error::ApiError;
 
@@ -76,14 +77,21 @@ impl Inner {
         Ok(record)
     }
 
-    /// The bridge first: a record without its bridge is repaired, a bridge without record is lost.
+    /// Rules and addresses go at once. The kernel takes some 50 ms to delete the link: nobody waits
+    /// for that, unless the link has a name that the next network may want.
     fn unmake(&self, record: &Record) -> Result<(), RemoveError> {
-        if let Some(bridge) = record.bridge() {
-            let failed = |source| RemoveError::Bridge { link: bridge.name.clone(), source };
+        let kept = |source| RemoveError::Record { name: record.name.clone(), source };
+        let Some(bridge) = record.bridge() else { return self.shelf.forget(&record.id).map_err(kept) };
+        let failed = |source| RemoveError::Bridge { link: bridge.name.clone(), source };
+        if record.options.contains_key(option::NAME) {
             self.host.delete_bridge(&bridge).map_err(failed)?;
+            return self.shelf.forget(&record.id).map_err(kept);
         }
-        let failed = |source| RemoveError::Record { name: record.name.clone(), source };
-        self.shelf.delete(&record.id).map_err(failed)
+        self.host.retire_bridge(&bridge).map_err(failed)?;
+        self.shelf.retire(&record.id).map_err(kept)?;
+        let network = Some(record.id.clone());
+        self.tear_down(Remains { links: vec![bridge.name], namespace: None, network });
+        Ok(())
     }
 
     /// Removes what nobody uses; answers names. Goes on after a failure.

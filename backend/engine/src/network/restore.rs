@@ -13,6 +13,7 @@ use drydock_networks::ports::PortLease;
 use drydock_networks::{Cidr, NetNs};
 
 use super::join::{has_names, shown_addresses};
+use super::leave::Remains;
 use super::record::{Driver, Record, Subnet, option};
 use super::service::Inner;
 use super::state::{Endpoint, Network, Sandbox, host_link};
@@ -235,6 +236,7 @@ impl Inner {
             (links, state.sandboxes.values().map(|sandbox| sandbox.path.clone()).collect())
         };
         self.sweep_links(bridges, &links);
+        self.sweep_retired();
         let folder = std::fs::read_dir(self.spares.folder());
         for path in folder.into_iter().flatten().flatten().map(|entry| entry.path()) {
             if sandboxes.contains(&path) {
@@ -243,6 +245,17 @@ impl Inner {
             if let Err(error) = NetNs::remove(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a network namespace");
             }
+        }
+    }
+
+    /// Deletes the bridges of networks that were being removed.
+    fn sweep_retired(&self) {
+        let retired = self.shelf.retired().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read the records of removed networks");
+            Vec::new()
+        });
+        for record in retired {
+            self.tear_down(Remains { links: vec![record.link()], namespace: None, network: Some(record.id) });
         }
     }
 
@@ -256,15 +269,14 @@ impl Inner {
             .filter(|link| bridges.iter().any(|bridge| bridge.name == link.name))
             .map(|link| link.index)
             .collect();
-        let left = present.iter().filter(|link| {
+        let left = present.into_iter().filter(|link| {
             link.master.is_some_and(|master| ours.contains(&master))
                 && link.name.starts_with("veth")
                 && !keep.contains(&link.name)
         });
-        for link in left {
-            if let Err(error) = self.host.detach(&link.name) {
-                tracing::warn!(link = link.name, %error, "cannot delete a link that was left");
-            }
+        let left: Vec<String> = left.map(|link| link.name).collect();
+        if let Err(error) = self.host.delete_links(&left) {
+            tracing::warn!(?left, %error, "cannot delete links that were left");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Tasks, both ending with the service: one refills the stock of namespaces (`spares`), one takes
 //! apart what containers left (`leave`). Verbs that ask the kernel run on the blocking pool.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use drydock_networks::bridge::Host;
 use drydock_networks::ipam::{self, Pool};
 use drydock_networks::ports::Ports;
 use drydock_networks::{Cidr, NetNs};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::connect::DisconnectError;
@@ -49,9 +49,7 @@ pub(super) struct Inner {
     /// `--bip`, `--bridge`, `--mtu`, `--icc`: the default bridge.
     pub default_bridge: DefaultBridge,
     pub remains: mpsc::UnboundedSender<Remains>,
-    pub taken_apart: Notify,
     state: Mutex<State>,
-    leaving: Mutex<HashSet<Id>>,
 }
 
 /// How the daemon was told to make the default bridge.
@@ -97,9 +95,7 @@ impl NetworkService {
             pools: pools(config)?,
             default_bridge: default_bridge(config)?,
             remains,
-            taken_apart: Notify::new(),
             state: Mutex::default(),
-            leaving: Mutex::default(),
         });
         for record in networks {
             inner.state().networks.insert(record.id.clone(), Network::new(record));
@@ -120,7 +116,6 @@ impl NetworkService {
 
     /// Makes the container's sandbox and connects it. What was made is undone when a step fails.
     pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
-        self.inner.wait_until_gone(&join.container).await;
         let inner = self.inner.clone();
         match tokio::task::spawn_blocking(move || inner.join(&join)).await {
             Ok(outcome) => outcome,
@@ -151,7 +146,11 @@ impl NetworkService {
 
     /// Disconnects a container that runs from a network; answers the network's name.
     pub async fn disconnect(&self, container: &Id, network: &str) -> Result<String, DisconnectError> {
-        self.inner.disconnect(container, network)
+        let (inner, container, network) = (self.inner.clone(), container.clone(), network.to_owned());
+        match tokio::task::spawn_blocking(move || inner.disconnect(&container, &network)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(DisconnectError::Ending),
+        }
     }
 
     /// A container that runs has a new name.
@@ -215,10 +214,6 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn leaving(&self) -> MutexGuard<'_, HashSet<Id>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Publishes an event of a network.
     pub fn tell(&self, action: &str, record: &Record, container: Option<&Id>) {
         let mut attributes = BTreeMap::from([
@@ -238,7 +233,7 @@ async fn take_apart(inner: std::sync::Weak<Inner>, mut queue: mpsc::UnboundedRec
     while queue.recv_many(&mut all, AT_ONCE).await > 0 {
         let Some(inner) = inner.upgrade() else { return };
         let some = std::mem::take(&mut all);
-        if tokio::task::spawn_blocking(move || inner.take_apart(some)).await.is_err() {
+        if tokio::task::spawn_blocking(move || inner.take_apart(&some)).await.is_err() {
             return;
         }
     }

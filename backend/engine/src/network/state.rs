@@ -175,21 +175,22 @@ impl State {
         }
     }
 
-    /// Takes an endpoint off its network, but keeps its addresses from being given out: the
-    /// kernel may still answer for them.
+    /// Takes an endpoint off its network: its names are unknown, its addresses free.
     pub fn unplug(&mut self, endpoint: &Endpoint) {
         if let Some(network) = self.networks.get_mut(&endpoint.network) {
             network.endpoints.remove(&endpoint.id);
+            network.give_back(&endpoint.addresses);
             for address in &endpoint.addresses {
                 network.zone.remove(address.ip());
             }
         }
     }
 
-    /// Gives an unplugged endpoint's addresses out again.
-    pub fn forget(&mut self, endpoint: &Endpoint) {
+    /// An endpoint has other names than before.
+    pub fn rename(&mut self, endpoint: &Endpoint) {
         if let Some(network) = self.networks.get_mut(&endpoint.network) {
-            network.give_back(&endpoint.addresses);
+            endpoint.addresses.iter().for_each(|address| network.zone.remove(address.ip()));
         }
+        self.plug(endpoint);
     }
 }

@@ -8,6 +8,7 @@ mod rules;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use rules::{Protocol, Publication, Reach, TABLE};
 
@@ -15,6 +16,9 @@ use crate::cidr::Cidr;
 use crate::netlink::{Changes, Link, LinkKind, Mac, NetlinkError, NewLink, Route};
 use crate::netns::NetNs;
 use crate::nft::{Batch, Nft};
+
+/// Numbers for groups of links that are deleted together; unlike any that people use.
+static GROUPS: AtomicU32 = AtomicU32::new(0x6472_0000);
 
 /// A switch with the host as its gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +187,39 @@ impl Host {
     pub fn delete_link(&self, name: &str) -> Result<(), BridgeError> {
         let deleted = self.route()?.apply(Changes::new().delete_link_named(name));
         missing_is_fine(deleted.map_err(BridgeError::Link))
+    }
+
+    /// Makes what is plugged in under these names harmless at once: its addresses may be given
+    /// to others. The links themselves stay, for [`Host::delete_links`].
+    pub fn silence(&self, plugs: &[String]) -> Result<(), BridgeError> {
+        let changes = plugs.iter().fold(Changes::new(), |changes, plug| changes.disable_port(plug));
+        missing_is_fine(self.route()?.apply(changes).map_err(BridgeError::Link))
+    }
+
+    /// Takes rules and addresses from a bridge, so that its subnet is free. The link itself
+    /// stays, for [`Host::delete_links`].
+    pub fn retire_bridge(&self, bridge: &Bridge) -> Result<(), BridgeError> {
+        let rules = self.delete_bridge_rules(bridge);
+        let mut route = self.route()?;
+        let retired = route.link(&bridge.name).and_then(|link| {
+            let addresses = [bridge.gateway, bridge.gateway_v6].into_iter().flatten();
+            route.apply(
+                addresses
+                    .fold(Changes::new(), |changes, address| changes.delete_address(link.index, address)),
+            )
+        });
+        missing_is_fine(retired.map_err(BridgeError::Link)).and(rules)
+    }
+
+    /// Deletes links of this namespace, all at once: the kernel waits some 50 ms however many
+    /// they are. Missing ones are no error.
+    pub fn delete_links(&self, names: &[String]) -> Result<(), BridgeError> {
+        let group = GROUPS.fetch_add(1, Ordering::Relaxed);
+        let changes = names.iter().fold(Changes::new(), |changes, name| changes.set_group(name, group));
+        let mut route = self.route()?;
+        let grouped = missing_is_fine(route.apply(changes).map_err(BridgeError::Link));
+        let deleted = route.apply(Changes::new().delete_group(group)).map_err(BridgeError::Link);
+        missing_is_fine(deleted).and(grouped)
     }
 
     /// Every link of the namespace.

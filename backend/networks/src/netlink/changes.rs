@@ -37,7 +37,10 @@ mod ifla {
     pub const INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_PEER: u16 = 1;
     pub const MACVLAN_MODE: u16 = 1;
+    pub const BRPORT_STATE: u16 = 1;
     pub const BRPORT_MODE: u16 = 4;
+    pub const BRPORT_FLUSH: u16 = 22;
+    pub const GROUP: u16 = 27;
 }
 
 const UP: u32 = 1;
@@ -153,6 +156,33 @@ impl Changes {
             });
         });
         self.step(format!("set hairpin on port {port}"), message)
+    }
+
+    /// Takes a port of a bridge out of service at once: no packet passes it any more, and the
+    /// bridge forgets what it learnt there. Deleting the link, which is slow, may follow later.
+    pub fn disable_port(self, port: &str) -> Self {
+        const DISABLED: u8 = 0;
+        let mut message = Message::new(NEW_LINK, 0, &link_header(0, 0, false));
+        message.attr_str(ifla::IFNAME, port).nest(ifla::LINKINFO, |info| {
+            info.attr_str(ifla::INFO_SLAVE_KIND, "bridge").nest(ifla::INFO_SLAVE_DATA, |data| {
+                data.attr_u8(ifla::BRPORT_STATE, DISABLED).attr(ifla::BRPORT_FLUSH, &[]);
+            });
+        });
+        self.step(format!("disable port {port}"), message)
+    }
+
+    /// Puts a link in a group, by its name.
+    pub fn set_group(self, link: &str, group: u32) -> Self {
+        let mut message = Message::new(SET_LINK, 0, &link_header(0, 0, false));
+        message.attr_str(ifla::IFNAME, link).attr_u32(ifla::GROUP, group);
+        self.step(format!("put link {link} in group {group}"), message)
+    }
+
+    /// Deletes all links of a group together: the kernel waits once, not once for each.
+    pub fn delete_group(self, group: u32) -> Self {
+        let mut message = Message::new(DELETE_LINK, 0, &link_header(0, 0, false));
+        message.attr_u32(ifla::GROUP, group);
+        self.step(format!("delete links of group {group}"), message)
     }
 
     fn set(self, index: u32, name: &str, attributes: impl FnOnce(&mut Message)) -> Self {

@@ -104,6 +104,13 @@ impl<'a> Set<'a> {
             .attr_be32(4, type_number(self.key))
             .attr_be32(5, length(self.key))
             .attr_be32(10, id);
+        if self.key == [Field::Link] {
+            // For people alone: without the key's byte order `nft list` shows empty names.
+            const KEY_BYTE_ORDER: u8 = 0;
+            const HOST: u32 = 1;
+            let [a, b, c, d] = HOST.to_ne_bytes();
+            message.attr(13, &[KEY_BYTE_ORDER, 4, a, b, c, d]);
+        }
         match self.value {
             Value::Nothing => {}
             Value::Fields(fields) => {

@@ -9,6 +9,7 @@ use crate::page::unknown::Unknown;
 use crate::route::{self, Route};
 use crate::theme;
 use crate::view::part;
+use crate::view::view;
 
 #[component]
 pub fn App() -> impl IntoView {

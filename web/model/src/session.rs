@@ -230,7 +230,7 @@ impl Model {
                 ports: Vec::new(),
             }),
         }
-        self.nodes.sort_by(|one, other| natural(&one.hostname).cmp(&natural(&other.hostname)));
+        self.nodes.sort_by_cached_key(|node| natural(&node.hostname));
         if let Some(seen) = seen {
             self.look_at(&seen);
         }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::feature::bar::Brand;
+use crate::view::view;
 
 #[component]
 pub fn Unknown() -> impl IntoView {

@@ -1,7 +1,7 @@
 //! A question that must be answered before anything else: the browser's own modal dialog, which keeps the focus
 //! inside and gives it back afterwards.
 
-use crate::view::{press, text};
+use crate::view::{press, text, view};
 use leptos::html::Dialog as DialogElement;
 use leptos::prelude::*;
 

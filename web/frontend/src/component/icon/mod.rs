@@ -1,5 +1,6 @@
 //! Line icons on a 16 × 16 grid, in the colour of the text around them. Decoration: the control has the name.
 
+use crate::view::view;
 use leptos::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A bar that is filled to a share, with its words beside it.
 
-use crate::view::{flag, text};
+use crate::view::{flag, text, view};
 use leptos::prelude::*;
 
 /// `percent` is between 0 and 100.

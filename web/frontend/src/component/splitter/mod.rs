@@ -1,6 +1,6 @@
 //! The line between two panes: dragged, or moved with the arrow keys.
 
-use crate::view::{flag, text};
+use crate::view::{flag, text, view};
 use leptos::ev;
 use leptos::prelude::*;
 use web_sys::{HtmlElement, PointerEvent};

@@ -4,7 +4,7 @@ use drydock_browser::timer::Timeout;
 use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
-use crate::view::{icon_button, part};
+use crate::view::{icon_button, part, view};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {

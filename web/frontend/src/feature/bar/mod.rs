@@ -9,7 +9,7 @@ use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
 use crate::feature::Panes;
 use crate::theme::{self, Theme};
-use crate::view::{flag, memo, part, press, text, when};
+use crate::view::{flag, memo, part, press, text, view, when};
 
 #[component]
 pub fn Bar(panes: Panes) -> impl IntoView {

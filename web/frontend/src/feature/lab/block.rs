@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::quiz::QuizView;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{icon_button, memo, part, press, text, when};
+use crate::view::{icon_button, memo, part, press, text, view, when};
 
 #[component]
 pub fn BlockView(block: Block) -> AnyView {

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
-use crate::view::{flag, memo, part, press, text, when};
+use crate::view::{flag, memo, part, press, text, view, when};
 use block::BlockView;
 
 #[component]

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
-use crate::view::{flag, memo, part};
+use crate::view::{flag, memo, part, view};
 
 #[component]
 pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl IntoView {

@@ -11,7 +11,7 @@ use crate::component::dialog::Confirm;
 use crate::component::icon::{Glyph, Icon};
 use crate::component::meter::Meter;
 use crate::desk;
-use crate::view::{each, flag, memo, press, text, when};
+use crate::view::{each, flag, memo, press, text, view, when};
 
 #[component]
 pub fn Nodes() -> impl IntoView {

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
-use crate::view::{each, flag, memo, part, press, when};
+use crate::view::{each, flag, memo, part, press, view, when};
 use pane::PaneView;
 
 #[component]
@@ -56,8 +56,8 @@ fn Empty() -> impl IntoView {
                     {(!desk.read_only).then(|| view! {
                         <button
                             class="button button-primary"
-                            disabled=move || desk.adding.get()
-                            on:click=move |_| desk.add_node()
+                            disabled=desk.adding
+                            on:click=press(move || desk.add_node())
                         >
                             "Add the first node"
                         </button>

@@ -9,7 +9,7 @@ use web_sys::HtmlElement;
 use super::search::Search;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{each, flag, icon_button, memo, press, text, when};
+use crate::view::{each, flag, icon_button, memo, press, text, view, when};
 
 #[component]
 pub fn PaneView(id: u32) -> impl IntoView {

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{flag, icon_button, text};
+use crate::view::{flag, icon_button, text, view};
 
 #[component]
 pub fn Search(key: Key) -> impl IntoView {

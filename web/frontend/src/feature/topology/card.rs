@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{icon_button, memo, part};
+use crate::view::{icon_button, memo, part, view};
 
 /// What the card says, read from the model.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,7 +15,7 @@ use leptos::svg::Svg;
 use web_sys::{Element, Event};
 
 use crate::desk;
-use crate::view::{memo, part, text};
+use crate::view::{memo, part, text, view};
 use card::Card;
 use scene::Scene;
 

@@ -12,7 +12,7 @@ use crate::component::icon::{Glyph, Icon};
 use crate::feature::bar::{Brand, ThemeToggle};
 use crate::remembered;
 use crate::route::Router;
-use crate::view::{flag, memo, part, press, spawn, text, when};
+use crate::view::{flag, memo, part, press, spawn, text, view, when};
 
 /// What a session is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]

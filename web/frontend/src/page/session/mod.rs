@@ -13,7 +13,7 @@ use crate::feature::lab::LabPane;
 use crate::feature::nodes::Nodes;
 use crate::feature::terminals::Terminals;
 use crate::feature::topology::TopologyPane;
-use crate::view::{flag, memo, text, when};
+use crate::view::{flag, memo, text, view, when};
 
 /// Below this there is room for one pane at a time.
 const NARROW: &str = "(max-width: 800px)";

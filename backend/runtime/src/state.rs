@@ -9,6 +9,8 @@
 //!                           └────────────── the process ends before start ───────▶ (nothing)
 //! ```
 //!
+//! Before created, and instead of it where only the creator can start the container, the status is creating.
+//!
 //! The status is never stored: it is read off the process and the cgroup, so it cannot be stale. `create` is the
 //! only writer of `state.json`; it writes by rename and without `fsync`: the folder does not survive a reboot.
 
@@ -180,10 +182,13 @@ impl StateDir {
     }
 
     pub fn status(&self, state: &State) -> Status {
-        if !state.alive() {
+        let process = state.process();
+        if process.is_none() {
             Status::Stopped
         } else if self.start_socket().exists() {
             Status::Created
+        } else if process.is_some_and(|process| process.name.as_bytes() == INIT_NAME.to_bytes()) {
+            Status::Creating
         } else if state.cgroup.frozen() {
             Status::Paused
         } else {
@@ -207,14 +212,23 @@ pub fn list(root: &Path) -> Result<Vec<(StateDir, State)>, StateError> {
 impl State {
     /// Whether the first process still runs: neither gone, nor a zombie, nor another with its number.
     pub fn alive(&self) -> bool {
-        process_stat(self.pid)
-            .is_ok_and(|stat| stat.start_time == self.pid_start_time && !matches!(stat.state, 'Z' | 'X'))
+        self.process().is_some()
+    }
+
+    fn process(&self) -> Option<ProcessStat> {
+        let stat = process_stat(self.pid).ok()?;
+        let same = stat.start_time == self.pid_start_time && !matches!(stat.state, 'Z' | 'X');
+        same.then_some(stat)
     }
 }
 
-/// Two fields of `/proc/PID/stat`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a container's first process calls itself until it executes its program.
+pub const INIT_NAME: &std::ffi::CStr = c"drydock:init";
+
+/// Three fields of `/proc/PID/stat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
+    pub name: String,
     pub state: char,
     pub start_time: u64,
 }
@@ -226,10 +240,12 @@ pub fn process_stat(pid: i32) -> io::Result<ProcessStat> {
 
 fn parse_stat(text: &str) -> Option<ProcessStat> {
     // The name in parentheses may hold anything, parentheses and spaces included.
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let (before, after) = text.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let mut fields = after.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let start_time = fields.nth(18)?.parse().ok()?;
-    Some(ProcessStat { state, start_time })
+    Some(ProcessStat { name, state, start_time })
 }
 
 #[cfg(test)]
@@ -239,7 +255,10 @@ mod tests {
     #[test]
     fn a_process_name_cannot_confuse_the_stat_parser() {
         let text = "7 (a) Z 1) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 2 3";
-        assert_eq!(parse_stat(text), Some(ProcessStat { state: 'S', start_time: 4242 }));
+        assert_eq!(
+            parse_stat(text),
+            Some(ProcessStat { name: "a) Z 1".to_owned(), state: 'S', start_time: 4242 })
+        );
         assert_eq!(parse_stat("7 (a"), None);
     }
 }

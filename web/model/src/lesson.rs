@@ -21,9 +21,13 @@ impl Lesson {
     pub fn new(lab: Lab, progress: Progress) -> Self {
         let mut lesson = Self { lab, progress, shown: 0 };
         let last = lesson.lab.contents.len().saturating_sub(1);
-        let first_open = (0..last).find(|&step| !lesson.is_done(step)).unwrap_or(last);
-        if lesson.is_open(first_open) {
-            lesson.shown = first_open;
+        let mut place = (0..last).find(|&step| !lesson.is_done(step)).unwrap_or(last);
+        // A step without tasks, the introduction above all, is done before anyone has read it.
+        while place > 0 && lesson.step_progress(place - 1).is_some_and(|before| before.checks.is_empty()) {
+            place -= 1;
+        }
+        if lesson.is_open(place) {
+            lesson.shown = place;
         }
         lesson
     }
@@ -148,6 +152,9 @@ mod tests {
         let all = progress(&[(true, true), (true, true)]);
         assert_eq!(Lesson::new(lab(&[false, false]), all).shown, 1);
         assert_eq!(Lesson::new(lab(&[]), Progress::default()).shown, 0);
+        let mut unread = progress(&[(true, true), (true, false)]);
+        unread.steps[0].checks.clear();
+        assert_eq!(Lesson::new(lab(&[false, false]), unread).shown, 0, "the introduction asks nothing");
     }
 
     #[test]

@@ -39,9 +39,9 @@ pub fn LabPane() -> impl IntoView {
 }
 
 /// Reads the lesson, which is there: this pane is drawn only then.
-fn lesson<T: Default>(read: impl Fn(&Lesson) -> T + Send + Sync + 'static) -> Memo<T>
+fn lesson<T>(read: impl Fn(&Lesson) -> T + Send + Sync + 'static) -> Memo<T>
 where
-    T: PartialEq + Send + Sync + 'static,
+    T: Default + PartialEq + Send + Sync + 'static,
 {
     let desk = desk::current();
     memo(move || desk.lesson.with(|lesson| lesson.as_ref().map(&read).unwrap_or_default()))

@@ -61,7 +61,7 @@ pub fn Search(key: Key) -> impl IntoView {
             />
             {icon_button("Previous match", Glyph::Up, move || find(false))}
             {icon_button("Next match", Glyph::Down, move || find(true))}
-            {icon_button("Close the search", Glyph::Close, move || close())}
+            {icon_button("Close the search", Glyph::Close, close)}
         </div>
     }
 }

@@ -15,7 +15,7 @@ use drydock_engine::events::Events;
 use drydock_engine::id::Id;
 use drydock_engine::network::{Filters, Join, Joined, NetworkService, filters};
 use drydock_networks::NetNs;
-use drydock_networks::netlink::Route;
+use drydock_networks::netlink::{Changes, LinkKind, NewLink, Route};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -166,6 +166,21 @@ fn every_engine_has_three_networks() {
         let id = bridge.id;
         drop(service);
         assert_eq!(machine.open(Vec::new()).await.inspect("bridge").expect("kept").id, id);
+    });
+}
+
+#[test]
+fn another_engines_bridge_is_left_alone() {
+    on_a_fresh_machine(async |machine| {
+        let mut route = Route::open().expect("a socket");
+        route.apply(Changes::new().add_link(&NewLink::new("docker0", LinkKind::Bridge))).expect("docker0");
+        let mut theirs = NewLink::veth("veth1234567", "peer", None);
+        theirs.master = Some(route.index_of("docker0").expect("docker0"));
+        route.apply(Changes::new().add_link(&theirs)).expect("a port");
+        let service = machine.open(Vec::new()).await;
+        let options = service.inspect("bridge").expect("bridge").options;
+        assert_eq!(options["com.docker.network.bridge.name"], "drydock0");
+        assert!(links().contains(&"veth1234567".to_owned()));
     });
 }
 

@@ -16,9 +16,13 @@ use super::join::{has_names, shown_addresses};
 use super::leave::Remains;
 use super::record::{Driver, Record, Subnet, option};
 use super::service::Inner;
-use super::state::{Endpoint, Network, Sandbox, host_link};
+use super::state::{Endpoint, Network, Sandbox, host_link, is_host_link};
 use super::{Join, Joined};
 use crate::id::Id;
+
+/// moby's own name for the default bridge, and ours where another engine has that one.
+const DOCKER0: &str = "docker0";
+const BESIDE_DOCKER0: &str = "drydock0";
 
 impl Inner {
     /// Blocks for the kernel. Goes on after every failure: an engine without one network is better
@@ -95,7 +99,12 @@ impl Inner {
 
     /// `docker0` with the address it has, the one asked for, or the first that is free.
     fn default_bridge(&self) -> Option<Record> {
-        let link = self.default_bridge.link.clone()?;
+        let mut link = self.default_bridge.link.clone()?;
+        if link == DOCKER0 && self.is_somebodys(&link) {
+            // Another engine's containers have addresses there that we know nothing of.
+            tracing::warn!("{DOCKER0} belongs to another engine: the default bridge is {BESIDE_DOCKER0}");
+            link = BESIDE_DOCKER0.to_owned();
+        }
         let address = self.default_bridge.address.or_else(|| self.address_of(&link)).or_else(|| {
             let taken = self.host.taken_subnets().unwrap_or_default();
             let subnet = ipam::choose_subnet(&self.pools, &taken).ok()?;
@@ -116,6 +125,13 @@ impl Inner {
         ];
         let options = options.map(|(name, value)| (name.to_owned(), value)).into();
         Some(predefined("bridge", Driver::Bridge, vec![subnet(address.network(), address)], options))
+    }
+
+    /// Whether a bridge has ports that are not ours.
+    fn is_somebodys(&self, bridge: &str) -> bool {
+        let links = self.host.links().unwrap_or_default();
+        let index = links.iter().find(|link| link.name == bridge).map(|link| link.index);
+        index.is_some() && links.iter().any(|link| link.master == index && !is_host_link(&link.name))
     }
 
     /// The IPv4 address of a link that is there already.
@@ -271,7 +287,7 @@ impl Inner {
             .collect();
         let left = present.into_iter().filter(|link| {
             link.master.is_some_and(|master| ours.contains(&master))
-                && link.name.starts_with("veth")
+                && is_host_link(&link.name)
                 && !keep.contains(&link.name)
         });
         let left: Vec<String> = left.map(|link| link.name).collect();

@@ -111,8 +111,17 @@ impl Endpoint {
     }
 }
 
+/// Eight digits, where moby's names have seven: its links on a bridge we share are not ours to sweep.
+const DIGITS: usize = 8;
+
 pub fn host_link(endpoint: &Id) -> String {
-    format!("veth{}", &endpoint.as_str()[..7])
+    format!("veth{}", &endpoint.as_str()[..DIGITS])
+}
+
+/// Whether a link's name is one of [`host_link`]'s.
+pub fn is_host_link(name: &str) -> bool {
+    name.strip_prefix("veth")
+        .is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// A container's network namespace and all that is plugged into it.

@@ -208,7 +208,13 @@ impl Client {
     /// False at the end.
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 16384];
-        let length = self.stream.read(&mut bytes).unwrap();
+        let length = loop {
+            match self.stream.read(&mut bytes) {
+                // A read with a time limit is not restarted after a signal that does nothing.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => break other.unwrap(),
+            }
+        };
         self.buffer.extend_from_slice(&bytes[..length]);
         length > 0
     }

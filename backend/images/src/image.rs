@@ -52,7 +52,8 @@ pub struct NewImage<'a> {
     pub config: &'a [u8],
     /// The manifest and its bytes.
     pub manifest: Option<(Descriptor, &'a [u8])>,
-    /// The layers' blobs in the order of the configuration's diffids; empty for an image made here.
+    /// The layers' blobs in the order of the configuration's diffids. Empty for an image made here: its layers keep
+    /// the blobs that they came as, those made here have none.
     pub blobs: Vec<Descriptor>,
 }
 
@@ -128,8 +129,10 @@ impl Store {
         if let Some((_, bytes)) = &new.manifest {
             self.put_blob(bytes).map_err(ImageError::Blob)?;
         }
-        let mut blobs = new.blobs.into_iter().map(Some).collect::<Vec<_>>();
-        blobs.resize(diff_ids.len(), None);
+        let blobs = match new.blobs.is_empty() {
+            true => diff_ids.iter().map(|diff_id| self.layer_blob(diff_id)).collect::<Vec<_>>(),
+            false => new.blobs.into_iter().map(Some).collect(),
+        };
         let layers = diff_ids.into_iter().zip(blobs).map(|(diff_id, blob)| Layer { diff_id, blob }).collect();
         let image = Image {
             id,

@@ -44,6 +44,10 @@ struct Record {
     size: u64,
     /// Bytes of the tar archive.
     tar_size: u64,
+    /// What it was unpacked from: only the blob has every byte of the archive. `None` for a layer made here, which
+    /// packs to its own diffid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blob: Option<Descriptor>,
 }
 
 impl Store {
@@ -60,6 +64,11 @@ impl Store {
     /// Bytes that [`Store::write_layer`] will write.
     pub fn layer_tar_size(&self, diff_id: &DiffId) -> Option<u64> {
         Some(self.layer_record(diff_id)?.tar_size)
+    }
+
+    /// The blob that a layer was unpacked from.
+    pub(crate) fn layer_blob(&self, diff_id: &DiffId) -> Option<Descriptor> {
+        self.layer_record(diff_id)?.blob
     }
 
     fn layer_record(&self, diff_id: &DiffId) -> Option<Record> {
@@ -93,7 +102,7 @@ impl Store {
             return Ok(());
         }
         let source = self.open_blob(&blob.digest).map_err(LayerError::Blob)?;
-        self.unpack_reader(source, Some(&blob.digest), diff_id, progress).map(drop)
+        self.unpack_reader(source, Some(blob), diff_id, progress).map(drop)
     }
 
     /// Unpacks a layer from any stream; verifies the blob's digest, where one is given, and the diffid. A layer
@@ -101,21 +110,25 @@ impl Store {
     pub fn unpack_reader(
         &self,
         source: impl Read,
-        blob: Option<&Digest>,
+        blob: Option<&Descriptor>,
         diff_id: &DiffId,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Digest, LayerError> {
-        let named = blob.unwrap_or(&diff_id.0);
+        let named = blob.map_or(&diff_id.0, |blob| &blob.digest);
         let folder = self.new_layer()?;
-        let unpacked = unpack_watched(source, &folder.path().join("diff"), named, progress)?;
+        let mut unpacked = unpack_watched(source, &folder.path().join("diff"), named, progress)?;
         if unpacked.diff != diff_id.0 {
             return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received: unpacked.diff });
         }
         if let Some(expected) = blob
-            && unpacked.blob != *expected
+            && unpacked.blob != expected.digest
         {
-            return Err(LayerError::BlobMismatch { expected: expected.clone(), received: unpacked.blob });
+            return Err(LayerError::BlobMismatch {
+                expected: expected.digest.clone(),
+                received: unpacked.blob,
+            });
         }
+        unpacked.record.blob = blob.cloned();
         self.keep_layer(folder, diff_id, &unpacked.record)?;
         Ok(unpacked.blob)
     }
@@ -125,16 +138,44 @@ impl Store {
         let read = |source| LayerError::Read { digest: diff_id.0.clone(), source };
         let mut source = fs::File::open(path).map_err(read)?;
         let size = source.metadata().map_err(read)?.len();
-        let digest = if self.has_layer(diff_id) {
+        let describe = |digest: Digest| {
+            let media_type = if digest == diff_id.0 { PLAIN } else { GZIP };
+            Descriptor { media_type: media_type.to_owned(), digest, size }
+        };
+        let blob = if self.has_layer(diff_id) {
             let mut hasher = crate::digest::Hasher::default();
             io::copy(&mut source, &mut hasher).map_err(read)?;
-            hasher.finish()
+            describe(hasher.finish())
         } else {
-            self.unpack_reader(source, None, diff_id, &mut |_| {})?
+            let folder = self.new_layer()?;
+            let mut unpacked = unpack_watched(source, &folder.path().join("diff"), &diff_id.0, &mut |_| {})?;
+            if unpacked.diff != diff_id.0 {
+                return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received: unpacked.diff });
+            }
+            let blob = describe(unpacked.blob);
+            unpacked.record.blob = Some(blob.clone());
+            self.keep_layer(folder, diff_id, &unpacked.record)?;
+            blob
         };
-        self.adopt_blob(path, &digest).map_err(LayerError::Blob)?;
-        let media_type = if digest == diff_id.0 { PLAIN } else { GZIP };
-        Ok(Descriptor { media_type: media_type.to_owned(), digest, size })
+        self.adopt_blob(path, &blob.digest).map_err(LayerError::Blob)?;
+        Ok(blob)
+    }
+
+    /// Makes a layer of what a container wrote; the container keeps it.
+    pub fn commit_layer(&self, snapshot: &crate::snapshot::Snapshot) -> Result<(DiffId, u64), LayerError> {
+        let mut file = tempfile::tempfile_in(self.tmp()).map_err(LayerError::Create)?;
+        let mut sum = Sum::default();
+        let mut both = Both(io::BufWriter::new(&mut file), &mut sum);
+        let size = pack(&snapshot.upper, &mut both, Deleted::Whiteouts).map_err(LayerError::Pack)?;
+        let flushed = io::Write::flush(&mut both);
+        drop(both);
+        let diff_id = DiffId(sum.hasher.finish());
+        let write = |source| LayerError::Write { diff_id: diff_id.clone(), source };
+        flushed.and_then(|()| io::Seek::rewind(&mut file)).map_err(write)?;
+        if !self.has_layer(&diff_id) {
+            self.unpack_reader(io::BufReader::new(file), None, &diff_id, &mut |_| {})?;
+        }
+        Ok((diff_id, size))
     }
 
     /// Makes a layer of any tar archive, whatever its digest: `docker import`.
@@ -151,7 +192,8 @@ impl Store {
     pub fn adopt_layer(&self, diff: &Path) -> Result<(DiffId, u64), LayerError> {
         let mut sum = Sum::default();
         let size = pack(diff, &mut sum, Deleted::Whiteouts).map_err(LayerError::Pack)?;
-        let (record, diff_id) = (Record { size, tar_size: sum.bytes }, DiffId(sum.hasher.finish()));
+        let (record, diff_id) =
+            (Record { size, tar_size: sum.bytes, blob: None }, DiffId(sum.hasher.finish()));
         if !self.has_layer(&diff_id) {
             let folder = self.new_layer()?;
             let place = folder.path().join("diff");
@@ -233,7 +275,7 @@ fn unpack_watched(
         unpack(&mut tar, diff).map_err(|source| LayerError::Unpack { digest: named.clone(), source })?;
     let diff = tar.finish().map_err(read)?;
     let blob = watched.finish().map_err(read)?;
-    Ok(Unpacked { diff, blob, record: Record { size, tar_size } })
+    Ok(Unpacked { diff, blob, record: Record { size, tar_size, blob: None } })
 }
 
 /// Hashes and counts what is written.
@@ -252,6 +294,22 @@ impl io::Write for Sum {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes to two places.
+struct Both<A, B>(A, B);
+
+impl<A: io::Write, B: io::Write> io::Write for Both<A, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.0.write(bytes)?;
+        self.1.write_all(&bytes[..count])?;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.1.flush()
     }
 }
 

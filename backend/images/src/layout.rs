@@ -147,8 +147,7 @@ impl Store {
         if self.has_layer(diff_id) {
             verify(source, blob, path)?;
         } else {
-            self.unpack_reader(source, Some(&blob.digest), diff_id, &mut |_| {})
-                .map_err(ImportError::Layer)?;
+            self.unpack_reader(source, Some(blob), diff_id, &mut |_| {}).map_err(ImportError::Layer)?;
         }
         self.adopt_blob(path, &blob.digest).map_err(ImportError::Blob)
     }

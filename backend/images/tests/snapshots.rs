@@ -153,3 +153,32 @@ fn what_a_container_wrote_becomes_a_layer_that_packs_to_its_own_digest() {
     };
     assert_eq!(packed(&diff(&store)), packed(&diff(&other)));
 }
+
+#[test]
+fn a_commit_keeps_the_blobs_of_its_parent_and_saves_every_layer_exactly() {
+    let (_folder, store) = store();
+    let parent = image(&store, "app", &[base()]);
+    let snapshot = store.prepare("c1", &parent).unwrap();
+    let root = snapshot.mount().unwrap().to_owned();
+    let _mounted = Mounted(&snapshot);
+    fs::write(root.join("new"), "n").unwrap();
+    fs::remove_file(root.join("etc/gone")).unwrap();
+    let (diff_id, size) = store.commit_layer(&snapshot).unwrap();
+    assert_eq!(size, 1);
+    let ids = [parent.layers[0].diff_id.0.clone(), diff_id.0.clone()];
+    let config = support::config(&ids);
+    let new = drydock_images::NewImage { config: config.as_bytes(), manifest: None, blobs: Vec::new() };
+    let child = store.put_image(new).unwrap();
+    for (layer, id) in child.layers.iter().zip(&ids) {
+        let mut tar = Vec::new();
+        store.write_layer(layer, &mut tar).unwrap();
+        assert_eq!(Digest::of(&tar), *id);
+    }
+    // The container goes on with what it wrote.
+    assert_eq!(fs::read_to_string(root.join("new")).unwrap(), "n");
+    let second = store.prepare("c2", &child).unwrap();
+    let root = second.mount().unwrap().to_owned();
+    let _second = Mounted(&second);
+    assert_eq!(fs::read_to_string(root.join("new")).unwrap(), "n");
+    assert!(!root.join("etc/gone").exists());
+}

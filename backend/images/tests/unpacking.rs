@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use drydock_images::{DiffId, Digest, LayerError};
+use drydock_images::{Descriptor, DiffId, Digest, LayerError};
 use support::{Tar, store};
 use tar::EntryType;
 
@@ -17,6 +17,10 @@ fn unpack(layer: Vec<u8>) -> Result<(tempfile::TempDir, std::path::PathBuf), Lay
     store.unpack_reader(layer.as_slice(), None, &DiffId(digest.clone()), &mut |_| {})?;
     let diff = store.root().join("layers").join(digest.hex()).join("diff");
     Ok((folder, diff))
+}
+
+fn blob_of(bytes: &[u8]) -> Descriptor {
+    Descriptor { media_type: String::new(), digest: Digest::of(bytes), size: bytes.len() as u64 }
 }
 
 fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
@@ -140,9 +144,8 @@ fn gzip_zstd_and_plain_give_the_same_layer() {
     std::io::Write::write_all(&mut gzip, &layer).unwrap();
     for stream in [layer.clone(), gzip.finish().unwrap(), zstd::encode_all(layer.as_slice(), 3).unwrap()] {
         let (_folder, store) = store();
-        let blob = store
-            .unpack_reader(stream.as_slice(), Some(&Digest::of(&stream)), &diff_id, &mut |_| {})
-            .unwrap();
+        let blob =
+            store.unpack_reader(stream.as_slice(), Some(&blob_of(&stream)), &diff_id, &mut |_| {}).unwrap();
         assert_eq!(blob, Digest::of(&stream));
         assert_eq!(store.layer_size(&diff_id), Some(80_000));
         assert_eq!(store.layer_tar_size(&diff_id), Some(layer.len() as u64));
@@ -156,7 +159,12 @@ fn a_layer_that_is_not_what_it_says_leaves_nothing() {
     let wrong = Digest::of(b"other");
     let diff = store.unpack_reader(layer.as_slice(), None, &DiffId(wrong.clone()), &mut |_| {});
     assert!(matches!(diff, Err(LayerError::DiffMismatch { .. })));
-    let blob = store.unpack_reader(layer.as_slice(), Some(&wrong), &DiffId(Digest::of(&layer)), &mut |_| {});
+    let blob = store.unpack_reader(
+        layer.as_slice(),
+        Some(&blob_of(b"other")),
+        &DiffId(Digest::of(&layer)),
+        &mut |_| {},
+    );
     assert!(matches!(blob, Err(LayerError::BlobMismatch { .. })));
     let cut = store.unpack_reader(&layer[..600], None, &DiffId(Digest::of(&layer)), &mut |_| {});
     assert!(cut.is_err());

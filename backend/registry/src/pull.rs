@@ -91,8 +91,11 @@ pub async fn pull(
     let Content::Image { config, layers } = &manifest.content else {
         return Err(RegistryError::MediaType(manifest.descriptor.media_type).into());
     };
+    // An image that the name means already is up to date, and says no more of its layers.
+    let known = store.resolve(name).map_err(PullError::Index)?;
+    let is_known = known.is_some_and(|image| image.id.0 == config.digest);
     let config = configuration(client, store, &source, config).await?;
-    let wanted = wanted(&config, layers)?;
+    let wanted = if is_known { Vec::new() } else { wanted(&config, layers)? };
     bring(client, store, &source, &wanted, progress).await?;
     record(store, name, &manifest, digest, config, layers.clone()).await
 }

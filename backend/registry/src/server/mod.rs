@@ -106,7 +106,9 @@ fn public_path(name: &Named) -> String {
 impl Registry {
     fn names(&self) -> Result<Vec<Named>, Failure> {
         let references = self.store.references().map_err(Failure::index)?;
-        Ok(references.into_iter().map(|(name, _)| name).filter(|name| name.tag().is_some()).collect())
+        // The nodes' own image is no part of the library, though a node may have it.
+        let is_listed = |name: &Named| name.tag().is_some() && !name.path().starts_with("drydock/");
+        Ok(references.into_iter().map(|(name, _)| name).filter(is_listed).collect())
     }
 
     fn tags(&self, repository: &str) -> Result<Response, Failure> {

@@ -9,6 +9,7 @@ mod rules;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 pub use rules::{Protocol, Publication, Reach, TABLE};
 
@@ -76,13 +77,15 @@ pub enum BridgeError {
 #[derive(Debug)]
 pub struct Host {
     namespace: NetNs,
+    /// Kept open: closing it waits until the kernel has freed all that was deleted through it, some 10 ms.
+    nft: Mutex<Option<Nft>>,
 }
 
 impl Host {
     /// The bridges of `namespace`.
     #[must_use]
     pub fn new(namespace: NetNs) -> Self {
-        Self { namespace }
+        Self { namespace, nft: Mutex::new(None) }
     }
 
     /// The namespace itself.
@@ -96,8 +99,14 @@ impl Host {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), BridgeError> {
-        let mut nft = Nft::open_in(&self.namespace).map_err(BridgeError::Rules)?;
-        nft.commit(batch).map_err(BridgeError::Rules)
+        let mut kept = self.nft.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nft = match kept.take() {
+            Some(nft) => nft,
+            None => Nft::open_in(&self.namespace).map_err(BridgeError::Rules)?,
+        };
+        let committed = nft.commit(batch).map_err(BridgeError::Rules);
+        *kept = Some(nft);
+        committed
     }
 
     /// Writes the rules of these bridges and ports in place of whatever rules of ours there

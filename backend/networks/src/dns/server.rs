@@ -76,7 +76,7 @@ impl NameServer {
         let udp = UdpSocket::from_std(udp).map_err(StartError::Sockets)?;
         let tcp = TcpListener::from_std(tcp).map_err(StartError::Sockets)?;
         Nft::open_in(namespace)
-            .and_then(|mut nft| nft.commit(redirection(udp_port, tcp_port)))
+            .and_then(|mut nft| redirect(&mut nft, udp_port, tcp_port))
             .map_err(StartError::Rules)?;
         let state = Arc::new(State { zones: RwLock::new(zones), upstream, turn: AtomicUsize::new(0) });
         let tasks = [
@@ -98,12 +98,19 @@ impl Drop for NameServer {
     }
 }
 
+fn redirect(nft: &mut Nft, udp: u16, tcp: u16) -> Result<(), NetlinkError> {
+    // Not deleted unseen: closing a socket that has deleted something takes some 10 ms.
+    let batch = Batch::new(TABLE);
+    let batch = if nft.has_table(TABLE)? { batch.delete_table() } else { batch };
+    nft.commit(redirection(batch, udp, tcp))
+}
+
 /// Rewrites the port of what goes to and comes from the server, packet by packet: connection
 /// tracking would slow everything else the container sends.
-fn redirection(udp: u16, tcp: u16) -> Batch {
+fn redirection(batch: Batch, udp: u16, tcp: u16) -> Batch {
     const BEFORE_FILTERS: i32 = -150;
     let hook = Hook { chain_type: ChainType::Filter, at: HookPoint::Output, priority: BEFORE_FILTERS };
-    let batch = Batch::new(TABLE).delete_table().create_table().add_chain("output", Some(hook));
+    let batch = batch.create_table().add_chain("output", Some(hook));
     // Protocol number, the server's port, and where the protocol's header has its checksum.
     [(17, udp, 6), (6, tcp, 16)].into_iter().fold(batch, |batch, (protocol, port, checksum)| {
         let about = |address, from: Port, is: u16, becomes| {

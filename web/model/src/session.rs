@@ -45,6 +45,8 @@ pub struct Node {
 pub struct Model {
     pub phase: Phase,
     pub nodes: Vec<Node>,
+    /// How often nodes came or went by an event: a snapshot that was asked for before the last time is out of date.
+    pub comings_and_goings: u32,
     pub max_nodes: u32,
     pub expires_at: Option<i64>,
     pub lab: Option<String>,
@@ -171,9 +173,11 @@ impl Model {
             Change::End => self.phase = Phase::Ended,
             Change::Expires(at) => self.expires_at = Some(at),
             Change::NodeAdded { name, ip, hostname, proxy_host } => {
+                self.comings_and_goings += 1;
                 self.put_node(name, ip, hostname, proxy_host);
             }
             Change::NodeRemoved(name) => {
+                self.comings_and_goings += 1;
                 self.nodes.retain(|node| node.name != name);
                 self.topology.nodes.retain(|node| node.name != name);
                 self.terminals.remove(&name);
@@ -348,6 +352,17 @@ mod tests {
         assert!(model.expires_at.is_some());
         model.apply(change("instance new", json!(["s_node3", "", "node3", ""])).unwrap());
         assert!(!model.has_room());
+    }
+
+    #[test]
+    fn it_can_be_told_that_a_snapshot_is_older_than_an_event() {
+        let mut model = with_nodes(&["node1"]);
+        let asked = model.comings_and_goings;
+        model
+            .apply(change("instance docker ports", json!([{"instance": "s_node1", "ports": [80]}])).unwrap());
+        assert_eq!(model.comings_and_goings, asked);
+        model.apply(change("instance new", json!(["s_node2", "", "node2", ""])).unwrap());
+        assert_ne!(model.comings_and_goings, asked);
     }
 
     #[test]

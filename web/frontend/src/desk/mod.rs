@@ -129,7 +129,16 @@ impl Desk {
     }
 
     async fn refresh(self) {
-        match api::session(&self.id()).await {
+        let comings_and_goings = || self.model.with_untracked(|model| model.comings_and_goings);
+        let answer = loop {
+            let asked = comings_and_goings();
+            let answer = api::session(&self.id()).await;
+            // An event may have overtaken the answer.
+            if comings_and_goings() == asked {
+                break answer;
+            }
+        };
+        match answer {
             Ok(session) => {
                 let is_first = self.model.with_untracked(|model| model.phase == Phase::Loading);
                 self.change(Change::Snapshot(session));

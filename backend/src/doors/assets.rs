@@ -69,7 +69,8 @@ fn walk(folder: &Path, prefix: &str, files: &mut HashMap<String, Bytes>) -> Resu
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         let entry = entry.map_err(failed(folder))?;
         let (path, name) = (entry.path(), entry.file_name());
-        let Some(name) = name.to_str() else { continue };
+        // Hidden files are the build's own.
+        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
         let below = format!("{prefix}{name}");
         if path.is_dir() {
             walk(&path, &format!("{below}/"), files)?;
@@ -90,7 +91,8 @@ fn is_variant(path: &str, files: &HashMap<String, Bytes>) -> bool {
 fn tag(contents: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     contents.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
+    // Weak: the same page, however compressed.
+    format!("W/\"{:016x}\"", hasher.finish())
 }
 
 /// The app's page: it reads from the address what to show.
@@ -151,13 +153,15 @@ impl Asset {
     }
 }
 
-/// Whether the name carries the hash of the contents: a part of eight or more hexadecimal digits.
+/// Whether the name carries the hash of the contents, as the bundler writes it: `main.BRC77SOP.js`, `icon.bdde183b.svg`.
 fn is_hashed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.split(['-', '.', '_']).any(|part| {
+    let mut parts = name.split('.').rev().skip(1);
+    parts.next().is_some_and(|part| {
+        let of = |kind: fn(u8) -> bool| part.bytes().all(|byte| byte.is_ascii_digit() || kind(byte));
         part.len() >= 8
-            && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && part.bytes().any(|byte| byte.is_ascii_digit())
+            && parts.next().is_some()
+            && (of(|byte| byte.is_ascii_uppercase()) || of(|byte| (b'a'..=b'f').contains(&byte)))
     })
 }
 
@@ -203,11 +207,12 @@ mod tests {
     fn what_is_named_by_its_hash_never_changes() {
         for (path, hashed) in [
             ("index.html", false),
-            ("app-0a1b2c3d4e5f.js", true),
-            ("assets/app_bg-0123456789abcdef.wasm", true),
-            ("app.0a1b2c3d.css", true),
-            ("favicon.svg", false),
-            ("facade-deadbeef.js", false),
+            ("assets/main.BRC77SOP.js", true),
+            ("assets/drydock_frontend_bg.UOYL4VTP.wasm", true),
+            ("assets/icon.bdde183b.svg", true),
+            ("assets/icon.svg", false),
+            ("assets/manifest.webmanifest", false),
+            ("DEADBEEF.js", false),
         ] {
             assert_eq!(is_hashed(path), hashed, "{path}");
         }

@@ -7,7 +7,8 @@ export default defineConfig({
   workers: 1,
   fullyParallel: false,
   forbidOnly: true,
-  retries: 0,
+  // A second try tells a busy machine from a defect; the report names what needed one.
+  retries: 2,
   timeout: 300_000,
   expect: { timeout: 60_000 },
   reporter: [['list'], ['junit', { outputFile: 'artifacts/junit.xml' }]],

@@ -51,7 +51,8 @@ impl Playground {
     async fn make(self: Arc<Self>, asked: NewSession) -> Result<Arc<Session>, CreateSession> {
         let place = self.places.session(asked.instances.len() as u32)?;
         self.host.capacity(&self.config.node_limits).map_err(CreateSession::HostFull)?;
-        let now = OffsetDateTime::now_utc();
+        // As exact as the store keeps it: a restart must not move the expiry.
+        let now = OffsetDateTime::now_utc().truncate_to_millisecond();
         let record = Record {
             id: SessionId::random().map_err(CreateSession::Name)?,
             label: Label::random().map_err(CreateSession::Name)?,

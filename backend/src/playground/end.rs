@@ -61,7 +61,8 @@ impl Playground {
     /// Gives a session more time, as much as it may have; its expiry then.
     pub async fn extend(&self, session: &Session) -> Result<OffsetDateTime, StoreError> {
         let record = session.record();
-        let later = life::extended(&record, &self.config.life, OffsetDateTime::now_utc());
+        let later =
+            life::extended(&record, &self.config.life, OffsetDateTime::now_utc().truncate_to_millisecond());
         if let Some(later) = later {
             self.store.set_expiry(&record.id, later).await?;
             session.set_expiry(later);

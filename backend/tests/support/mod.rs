@@ -247,7 +247,8 @@ impl Screen {
                 assert_eq!(offset, self.from + self.received.len() as u64, "bytes came out of order");
                 self.received.extend_from_slice(data);
                 let drawn = self.from + self.received.len() as u64;
-                self.send(ClientFrame::Ack { offset: drawn }).await;
+                // The other end may be gone already; what it said last is read all the same.
+                let _ = self.socket.send(Message::binary(ClientFrame::Ack { offset: drawn }.encode())).await;
             }
             ServerFrame::Gap { resume } => panic!("bytes up to {resume} were lost"),
             ServerFrame::Closed { reason } => self.closed = Some(reason.to_owned()),

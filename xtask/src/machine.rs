@@ -78,7 +78,7 @@ const PROBES: &[Probe] = &[
     },
     Probe {
         feature: "bridges and veth pairs",
-        script: "unshare --net sh -c 'ip link add b type bridge && ip link add v0 type veth peer name v1'",
+        script: "unshare --net sh -c 'ip link add name probe type bridge && ip link add name one type veth peer name two'",
         remedy: "`modprobe bridge veth`, or a kernel with CONFIG_BRIDGE and CONFIG_VETH",
     },
     Probe {

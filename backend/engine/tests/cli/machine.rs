@@ -218,8 +218,31 @@ impl Drop for Machine {
                 self.docker(["rm", "-f", id]);
             }
             self.kill_engine();
+        } else {
+            self.end_containers();
         }
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+impl Machine {
+    /// A test that failed without an engine leaves containers, which outlive engines: their first processes end here,
+    /// their shims do the rest.
+    fn end_containers(&self) {
+        for folder in std::fs::read_dir(self.path("data/containers")).into_iter().flatten().flatten() {
+            let record = std::fs::read(folder.path().join("container.json")).unwrap_or_default();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+            let pid = record["state"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+            let id = folder.file_name().to_string_lossy().into_owned();
+            let its =
+                std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&id));
+            if pid > 0 && its {
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid),
+                    nix::sys::signal::Signal::SIGKILL,
+                );
+            }
+        }
     }
 }

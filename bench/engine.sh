@@ -15,9 +15,7 @@ finish() {
 trap finish EXIT
 
 cargo build --quiet --release --package drydock-bench --example bare_clone --package drydock-runtime
-mkdir -p "$scratch/busybox/bin"
-cp /bin/busybox "$scratch/busybox/bin/busybox"
-for applet in sh true sleep; do ln --symbolic busybox "$scratch/busybox/bin/$applet"; done
+bench/bare_clone.sh "$target/examples/bare_clone" "$scratch"
 tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
 
 # engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, until its socket answers.
@@ -36,7 +34,6 @@ engine() {
     docker --host "unix://$scratch/$name.sock" import --change 'CMD ["sh"]' "$scratch/busybox.tar" bench:latest >/dev/null
 }
 
-"$target/examples/bare_clone"
 engine ours "$dist/bin/drydock-engine"
 PATH="$peers/usr/sbin:$peers/usr/bin:$PATH" engine dockerd "$peers/usr/sbin/dockerd"
 "$target/drydock-bench" engine bench:latest "ours=$scratch/ours.sock" "dockerd=$scratch/dockerd.sock"

@@ -10,6 +10,6 @@ trap 'rm --recursive --force "$scratch"' EXIT
 cargo build --quiet --release --package drydock-nodes --example boot
 cargo build --quiet --release --package drydock-runtime --example bare_clone
 store="${XDG_CACHE_HOME:-$HOME/.cache}/drydock/bench-store"
-"$dist/bin/drydock" --log warn image import --dist "$dist" --image-store "$store"
-"$target/examples/bare_clone"
+"$dist/bin/drydock" --log warn image import --image-store "$store" "$dist/images" >/dev/null
+bench/bare_clone.sh "$target/examples/bare_clone" "$scratch"
 "$target/examples/boot" --bin "$dist/bin" --store "$store" --data "$scratch/data"

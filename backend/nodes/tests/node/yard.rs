@@ -82,6 +82,24 @@ impl Yard {
     }
 }
 
+/// A failed test does not come to its own end; its nodes must not outlive it all the same.
+impl Drop for Yard {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let (data, image) = (self.data(), self.image());
+        let reset = move || {
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(async { open(&data, &image).await.reset().await.map_err(std::io::Error::other) })
+        };
+        match std::thread::spawn(reset).join() {
+            Ok(Ok(())) => {}
+            failed => eprintln!("nodes of this test remain: {failed:?}"),
+        }
+    }
+}
+
 pub fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }

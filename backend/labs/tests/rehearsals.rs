@@ -42,6 +42,7 @@ impl Playground for Desk {
     async fn terminal(&mut self, _: &str, _: u32) -> Result<Shell, Cause> {
         let mut script = Command::new("script")
             .args(["--quiet", "--flush", "--command", "bash --norc --noprofile", "/dev/null"])
+            .env("SHELL", "/bin/sh") // which hands PS1 on, as bash -c would not
             .env("PS1", "[node1] root\\n$ ")
             .current_dir(self.folder.path())
             .stdin(Stdio::piped())
@@ -143,7 +144,7 @@ async fn a_check_that_holds_too_early_or_too_late_fails_its_step_and_those_behin
     .await;
     assert_eq!(misses(&late), ["line 12: check \"never\" does not hold when its turn comes: nothing there"]);
     let failure = late[0].failure.as_ref().unwrap();
-    assert!(failure.terminals[0].1.contains("# ls"), "{failure:?}");
+    assert!(failure.terminals[0].1.contains("$ ls"), "{failure:?}");
 }
 
 #[tokio::test]

@@ -77,6 +77,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     });
     // A blocking call that hangs (a dead disk) must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     code
 }

@@ -119,7 +119,7 @@ impl Playground {
             kind: "linux".to_owned(),
             node: name.as_str().to_owned(),
             ip: node.address(),
-            created: OffsetDateTime::now_utc(),
+            created: OffsetDateTime::now_utc().truncate_to_millisecond(),
             name,
         };
         if let Err(error) = self.store.add_instance(&record).await {

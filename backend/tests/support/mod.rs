@@ -33,9 +33,29 @@ pub struct Gateway {
     pub address: String,
     pub http: reqwest::Client,
     pub state: AppState,
+    _remains: Remains,
     data: TempDir,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+}
+
+/// Ends all nodes when a test fails.
+struct Remains(drydock_nodes::Host);
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let host = self.0.clone();
+        // The test's own runtime is being left.
+        let ended = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(host.reset()))
+        });
+        if !matches!(ended.join(), Ok(Ok(Ok(())))) {
+            eprintln!("nodes of this test may be left");
+        }
+    }
 }
 
 impl Gateway {
@@ -65,7 +85,16 @@ impl Gateway {
             .no_proxy()
             .build()
             .unwrap();
-        Self { url: format!("http://{address}"), address, http, state, data, stop, server }
+        Self {
+            url: format!("http://{address}"),
+            address,
+            http,
+            _remains: Remains(state.playground.host.clone()),
+            state,
+            data,
+            stop,
+            server,
+        }
     }
 
     /// Ends every session and node.

@@ -1,17 +1,22 @@
 //! A gateway as a process of its own, which can be killed and measured.
 
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
 
 use super::{Play, eventually};
 
+/// Dropped, it ends with all its nodes, so that a failed test leaves none behind.
 pub struct Process {
     child: Child,
-    data: tempfile::TempDir,
+    /// Gone when the next process takes it over.
+    data: Option<TempDir>,
     pub address: String,
 }
 
 impl Process {
-    pub async fn start(data: tempfile::TempDir) -> Self {
+    pub async fn start(data: TempDir) -> Self {
         let web = data.path().join("dist/web");
         std::fs::create_dir_all(&web).unwrap();
         std::fs::write(web.join("index.html"), "<!doctype html>").unwrap();
@@ -29,7 +34,7 @@ impl Process {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let process = Self { child, data, address };
+        let process = Self { child, data: Some(data), address };
         eventually(async || {
             let ping = reqwest::get(format!("http://{}/ping", process.address)).await;
             ping.is_ok_and(|answer| answer.status() == 200).then_some(())
@@ -48,18 +53,18 @@ impl Process {
     }
 
     /// As an operator stops it.
-    pub fn terminate(mut self) -> tempfile::TempDir {
+    pub fn terminate(mut self) -> TempDir {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success());
-        self.data
+        self.data.take().unwrap()
     }
 
     /// As `kill -9`.
-    pub fn kill(mut self) -> tempfile::TempDir {
+    pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.data
+        self.data.take().unwrap()
     }
 
     pub fn resident_kib(&self) -> u64 {
@@ -77,15 +82,28 @@ impl Process {
 
     pub fn end(self) {
         let data = self.kill();
-        let status = Command::new(env!("CARGO_BIN_EXE_drydock"))
-            .args(["reset", "--data-dir"])
-            .arg(data.path().join("data"))
-            .arg("--dist")
-            .arg(data.path().join("dist"))
-            .args(["--image-store", concat!(env!("CARGO_TARGET_TMPDIR"), "/image-store")])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        assert!(reset(data.path()).unwrap().success());
         assert!(!data.path().join("data").exists());
     }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail when the process has ended as it should.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(data) = &self.data {
+            let _ = reset(data.path());
+        }
+    }
+}
+
+fn reset(folder: &Path) -> std::io::Result<ExitStatus> {
+    Command::new(env!("CARGO_BIN_EXE_drydock"))
+        .args(["reset", "--data-dir"])
+        .arg(folder.join("data"))
+        .arg("--dist")
+        .arg(folder.join("dist"))
+        .args(["--image-store", concat!(env!("CARGO_TARGET_TMPDIR"), "/image-store")])
+        .status()
 }

@@ -15,11 +15,23 @@ export const test = base.extend<{ playground: Playground }, { gateway: Gateway }
     { scope: 'worker', timeout: 330_000 },
   ],
   playground: async ({ page, gateway }, use) => {
+    const complaints = listen(page);
     const playground = new Playground(page, gateway);
     await use(playground);
     await playground.end();
+    expect(complaints, 'what the browser held against the page').toEqual([]);
   },
 });
+
+/** What the browser says against a page in any test: code that failed, or that its Content-Security-Policy forbade. */
+function listen(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) complaints.push(message.text());
+  });
+  return complaints;
+}
 
 export class Playground {
   constructor(

@@ -8,19 +8,18 @@ use crate::page::session::SessionPage;
 use crate::page::unknown::Unknown;
 use crate::route::{self, Route};
 use crate::theme;
-use crate::view::part;
-use crate::view::view;
+use crate::view::{View, part, view};
 
 #[component]
-pub fn App() -> impl IntoView {
+pub fn App() -> View {
     theme::provide();
     toast::provide();
     let router = route::provide();
     view! {
         {part(move || match router.get() {
-            Route::Landing => view! { <Landing/> }.into_any(),
-            Route::Session { id, read_only } => view! { <SessionPage id read_only/> }.into_any(),
-            Route::Unknown => view! { <Unknown/> }.into_any(),
+            Route::Landing => view! { <Landing/> },
+            Route::Session { id, read_only } => view! { <SessionPage id read_only/> },
+            Route::Unknown => view! { <Unknown/> },
         })}
         <toast::Toasts/>
     }

@@ -10,11 +10,12 @@ mod component;
 mod desk;
 mod feature;
 mod page;
+mod reactive;
 mod remembered;
 mod route;
 mod theme;
 mod view;
 
 fn main() {
-    leptos::mount::mount_to_body(app::App);
+    view::mount(app::App);
 }

@@ -1,5 +1,6 @@
 //! Which page an address means, and going there without a reload.
 
+use crate::reactive::{Kept, State};
 use drydock_browser::listener::Listener;
 use drydock_browser::window;
 use leptos::prelude::*;
@@ -34,13 +35,14 @@ impl Route {
 
 /// The current route, for all below [`provide`].
 #[derive(Debug, Clone, Copy)]
-pub struct Router(RwSignal<Route>);
+pub struct Router(State<Route>);
 
 pub fn provide() -> Router {
-    let router = Router(RwSignal::new(Route::here()));
-    let back_and_forth = Listener::on(&window(), "popstate", move |_| router.0.set(Route::here()));
+    let router = Router(State::new(Route::here()));
+    // What a page has asked the server for may arrive when that page is gone: going back begins anew.
+    let back_and_forth = Listener::on(&window(), "popstate", |_| _ = window().location().reload());
     // As long as the page.
-    StoredValue::new_local(back_and_forth);
+    Kept::new(back_and_forth);
     provide_context(router);
     router
 }

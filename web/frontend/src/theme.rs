@@ -1,5 +1,6 @@
 //! Dark or light: as the system says until the reader says otherwise, which is remembered.
 
+use crate::reactive::{State, effect};
 use drydock_browser::{storage, window};
 use leptos::prelude::*;
 
@@ -39,8 +40,8 @@ impl Theme {
 
 /// For all below; `data-theme` on the root element, which the tokens read, follows it.
 pub fn provide() {
-    let theme = RwSignal::new(Theme::remembered().unwrap_or_else(Theme::of_system));
-    Effect::new(move |_| {
+    let theme = State::new(Theme::remembered().unwrap_or_else(Theme::of_system));
+    effect(move || {
         if let Some(root) = document().document_element() {
             // Setting a plain attribute does not fail.
             _ = root.set_attribute("data-theme", theme.get().word());
@@ -49,11 +50,11 @@ pub fn provide() {
     provide_context(theme);
 }
 
-pub fn current() -> RwSignal<Theme> {
+pub fn current() -> State<Theme> {
     expect_context()
 }
 
-pub fn toggle(theme: RwSignal<Theme>) {
+pub fn toggle(theme: State<Theme>) {
     let other = theme.get_untracked().other();
     storage::write(KEY, other.word());
     theme.set(other);

@@ -1,10 +1,9 @@
-//! `view!` for this page: the same markup as Leptos's, compiled to data.
+//! `view!` for this page: the same markup as Leptos's, compiled to calls.
 //!
 //! Leptos gives every element a type made of its tag, its attributes and its children, and compiles building,
 //! updating and removing for each. This page has some three hundred elements, and weighed twice what it may. Here an
-//! element is a `crate::view::Element` that is told its attributes and children, and all elements are of one type.
-//! Components and drawings are left to Leptos's own macro. Closures as attributes or children are wrapped by the helpers of
-//! `crate::view`, which give them one type each.
+//! element is a `crate::view::Element` that is told its attributes and children. Components are Leptos's own. Closures
+//! as attributes or children are wrapped by the helpers of `crate::view`, which give them one type each.
 #![forbid(unsafe_code)]
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -22,7 +21,7 @@ pub fn view(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
 fn root(nodes: &[Node]) -> TokenStream {
     match children(nodes).as_slice() {
         [only] => only.clone(),
-        several => quote!(crate::view::several(vec![#(#several),*])),
+        several => quote!([#(#several),*].into_iter().collect::<crate::view::View>()),
     }
 }
 
@@ -30,20 +29,18 @@ fn children(nodes: &[Node]) -> Vec<TokenStream> {
     nodes.iter().filter_map(child).collect()
 }
 
-/// An expression of type `AnyView`.
+/// An expression of type `View`.
 fn child(node: &Node) -> Option<TokenStream> {
     Some(match node {
-        Node::Element(element) if is_leptos(element) => {
-            quote!(::leptos::prelude::IntoAny::into_any(::leptos::prelude::view! { #element }))
-        }
+        Node::Element(element) if is_component(element) => component(element),
         Node::Element(element) => self::element(element),
         Node::Text(text) => {
             let text = &text.value;
-            quote!(crate::view::words(#text))
+            quote!(crate::view::Child::into_view(#text))
         }
         Node::Block(NodeBlock::ValidBlock(block)) => {
             let statements = &block.stmts;
-            quote!(::leptos::prelude::IntoAny::into_any(#(#statements)*))
+            quote!(crate::view::Child::into_view({ #(#statements)* }))
         }
         Node::Fragment(fragment) => root(&fragment.children),
         Node::Block(_) | Node::Comment(_) | Node::Doctype(_) | Node::RawText(_) | Node::Custom(_) => {
@@ -52,14 +49,33 @@ fn child(node: &Node) -> Option<TokenStream> {
     })
 }
 
-/// Components begin with a capital, maybe behind a path; drawings are of another namespace than the page.
-fn is_leptos(element: &NodeElement<rstml::Infallible>) -> bool {
+/// Components begin with a capital, maybe behind a path.
+fn is_component(element: &NodeElement<rstml::Infallible>) -> bool {
     let name = element.name().to_string();
-    if name == "svg" {
-        return true;
-    }
     let last = name.rsplit("::").next().unwrap_or(&name).trim();
     last.starts_with(char::is_uppercase)
+}
+
+fn component(element: &NodeElement<rstml::Infallible>) -> TokenStream {
+    let name = element.name();
+    let properties = element.attributes().iter().map(|attribute| match attribute {
+        NodeAttribute::Attribute(keyed) => {
+            let key = &keyed.key;
+            match keyed.value() {
+                Some(value) => quote!(.#key(#value)),
+                None => quote!(.#key(#key)),
+            }
+        }
+        NodeAttribute::Block(block) => quote!(.block(compile_error!(stringify!(#block, "is no property")))),
+    });
+    let inside = (!element.children.is_empty()).then(|| {
+        let view = root(&element.children);
+        quote!(.children(#view))
+    });
+    quote!(::leptos::component::component_view(
+        &#name,
+        ::leptos::component::component_props_builder(&#name) #(#properties)* #inside .build(),
+    ))
 }
 
 fn element(element: &NodeElement<rstml::Infallible>) -> TokenStream {
@@ -100,14 +116,14 @@ fn attribute(attribute: &KeyedAttribute) -> TokenStream {
     match name.split_once(':') {
         Some(("on", event)) => {
             let kind = event_type(event);
-            quote!(#this.attribute(crate::view::on::<#kind>(#event, #value));)
+            quote!(#this.listen(#event, crate::view::on::<#kind>(#value));)
         }
         Some(("class", class)) => quote!(#this.class_while(#class, (#value).into());),
-        Some(("style", property)) => quote!(#this.style(#property, #value);),
+        Some(("style", property)) => quote!(#this.style(#property, (#value).into());),
         Some(_) => quote!(compile_error!(concat!(#name, " is not known to this page's view!"))),
         None => match name.as_str() {
-            "node_ref" => quote!(#this.attribute(crate::view::reference(#value));),
-            "inner_html" => quote!(#this.inner_html((#value).into());),
+            "node_ref" => quote!(#this.reference(#value);),
+            "inner_html" => quote!(#this.inner_html(&#value);),
             "hidden" | "disabled" => quote!(#this.attribute_while(#name, (#value).into());),
             _ => quote!(crate::view::Value::set(#value, #name, &mut #this);),
         },

@@ -5,7 +5,6 @@ use drydock_browser::window;
 use drydock_model::session::Change;
 use drydock_model::workspace::{Action, Direction, Key};
 use drydock_wire::session::Terminal;
-use leptos::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, FileList};
 

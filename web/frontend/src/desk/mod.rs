@@ -16,7 +16,7 @@ use drydock_browser::socket::{Report, Socket};
 use drydock_browser::timer::Interval;
 use drydock_browser::{now, socket_origin};
 use drydock_model::lesson::{self, Lesson};
-use drydock_model::link::{Link, State};
+use drydock_model::link::{self, Link};
 use drydock_model::recent;
 use drydock_model::session::{Change, Model, Phase};
 use drydock_model::shapes::Chosen;
@@ -24,6 +24,7 @@ use drydock_model::workspace::{Action, Key, Workspace};
 use leptos::prelude::*;
 
 use crate::component::toast::{self, Say};
+use crate::reactive::{Kept, State, effect};
 use crate::view::spawn;
 use crate::{api, remembered};
 
@@ -40,28 +41,28 @@ pub struct Upload {
 /// A handle: copies mean the same desk.
 #[derive(Clone, Copy)]
 pub struct Desk {
-    session: StoredValue<String>,
+    session: Kept<String>,
     pub read_only: bool,
-    pub model: RwSignal<Model>,
-    pub workspace: RwSignal<Workspace>,
-    pub lesson: RwSignal<Option<Lesson>>,
+    pub model: State<Model>,
+    pub workspace: State<Workspace>,
+    pub lesson: State<Option<Lesson>>,
     /// The session socket's.
-    pub link: RwSignal<Link>,
+    pub link: State<Link>,
     /// Each terminal socket's.
-    pub links: RwSignal<HashMap<Key, Link>>,
-    pub titles: RwSignal<HashMap<Key, String>>,
+    pub links: State<HashMap<Key, Link>>,
+    pub titles: State<HashMap<Key, String>>,
     /// The terminal whose scrollback is being searched.
-    pub searching: RwSignal<Option<Key>>,
-    pub chosen: RwSignal<Option<Chosen>>,
-    pub uploads: RwSignal<Vec<Upload>>,
+    pub searching: State<Option<Key>>,
+    pub chosen: State<Option<Chosen>>,
+    pub uploads: State<Vec<Upload>>,
     /// A node is being made.
-    pub adding: RwSignal<bool>,
-    pub font_size: RwSignal<u32>,
+    pub adding: State<bool>,
+    pub font_size: State<u32>,
     /// Milliseconds since 1970, every second.
-    pub clock: RwSignal<i64>,
+    pub clock: State<i64>,
     pub say: Say,
-    seats: StoredValue<Seats, LocalStorage>,
-    held: StoredValue<Vec<Held>, LocalStorage>,
+    seats: Kept<Seats>,
+    held: Kept<Vec<Held>>,
 }
 
 /// Kept as long as the page.
@@ -74,28 +75,28 @@ enum Held {
 pub fn provide(session: String, read_only: bool) -> Desk {
     let workspace = remembered::workspace(&session).unwrap_or_default();
     let desk = Desk {
-        session: StoredValue::new(session),
+        session: Kept::new(session),
         read_only,
-        model: RwSignal::default(),
-        workspace: RwSignal::new(workspace),
-        lesson: RwSignal::default(),
-        link: RwSignal::default(),
-        links: RwSignal::default(),
-        titles: RwSignal::default(),
-        searching: RwSignal::default(),
-        chosen: RwSignal::default(),
-        uploads: RwSignal::default(),
-        adding: RwSignal::default(),
-        font_size: RwSignal::new(remembered::font_size()),
-        clock: RwSignal::new(now()),
+        model: State::default(),
+        workspace: State::new(workspace),
+        lesson: State::default(),
+        link: State::default(),
+        links: State::default(),
+        titles: State::default(),
+        searching: State::default(),
+        chosen: State::default(),
+        uploads: State::default(),
+        adding: State::default(),
+        font_size: State::new(remembered::font_size()),
+        clock: State::new(now()),
         say: toast::say(),
-        seats: StoredValue::new_local(Seats::default()),
-        held: StoredValue::new_local(Vec::new()),
+        seats: Kept::new(Seats::default()),
+        held: Kept::new(Vec::new()),
     };
     provide_context(desk);
     let clock = Interval::every(1_000, move || desk.clock.set(now()));
     desk.held.update_value(|held| held.push(Held::Clock(clock)));
-    Effect::new(move |_| remembered::set_workspace(&desk.id(), &desk.workspace.get()));
+    effect(move || remembered::set_workspace(&desk.id(), &desk.workspace.get()));
     desk.follow_appearance();
     spawn(desk.begin());
     desk
@@ -200,9 +201,9 @@ impl Desk {
     }
 
     fn relink(self, link: Link) {
-        let waits = matches!(link.state(), State::Waiting { .. });
+        let waits = matches!(link.state(), link::State::Waiting { .. });
         // What was missed meanwhile; or, when it stays away, whether the session is still there at all.
-        if link.state() == State::Up || (waits && link.failures().is_multiple_of(3)) {
+        if link.state() == link::State::Up || (waits && link.failures().is_multiple_of(3)) {
             spawn(self.refresh());
         }
         self.link.set(link);

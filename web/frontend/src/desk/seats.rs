@@ -13,6 +13,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Element, HtmlElement};
 
 use crate::desk::Desk;
+use crate::reactive::effect;
 use crate::view::spawn;
 use crate::{api, theme};
 
@@ -155,7 +156,7 @@ impl Desk {
     /// Screens follow theme and font size.
     pub(super) fn follow_appearance(self) {
         let theme = theme::current();
-        Effect::new(move |_| {
+        effect(move || {
             theme.track();
             // After the root's attribute, which the colours follow.
             self.after_drawing(move || {
@@ -164,7 +165,7 @@ impl Desk {
                 });
             });
         });
-        Effect::new(move |_| {
+        effect(move || {
             let size = f64::from(self.font_size.get());
             self.seats.with_value(|seats| seats.views().for_each(|(_, view)| view.set_font_size(size)));
         });

@@ -6,29 +6,29 @@ pub mod nodes;
 pub mod terminals;
 pub mod topology;
 
-use leptos::prelude::*;
-
+use crate::reactive::{State, effect};
 use crate::remembered;
 
 /// Which panes are open.
 #[derive(Debug, Clone, Copy)]
 pub struct Panes {
-    pub nodes: RwSignal<bool>,
-    pub lab: RwSignal<bool>,
-    pub topology: RwSignal<bool>,
+    pub nodes: State<bool>,
+    pub lab: State<bool>,
+    pub topology: State<bool>,
 }
 
 impl Panes {
     /// As the reader left them.
     pub fn remembered(is_narrow: bool) -> Self {
         let pane = |name: &'static str, by_default: bool| {
-            let open = RwSignal::new(remembered::pane(name).unwrap_or(by_default) && !is_narrow);
-            Effect::new(move |was: Option<bool>| {
+            let open = State::new(remembered::pane(name).unwrap_or(by_default) && !is_narrow);
+            let mut was = open.get_untracked();
+            effect(move || {
                 let is = open.get();
-                if was.is_some_and(|was| was != is) && !is_narrow {
+                if was != is && !is_narrow {
                     remembered::set_pane(name, is);
                 }
-                is
+                was = is;
             });
             open
         };

@@ -3,16 +3,16 @@
 use leptos::prelude::*;
 
 use crate::feature::bar::Brand;
-use crate::view::view;
+use crate::view::{View, view};
 
 #[component]
-pub fn Unknown() -> impl IntoView {
+pub fn Unknown() -> View {
     view! { <Sorry title="There is no such page" text="The address may be mistyped."/> }
 }
 
 /// A whole page with one thing to say and the way home.
 #[component]
-pub fn Sorry(title: &'static str, #[prop(into)] text: String) -> impl IntoView {
+pub fn Sorry(title: &'static str, #[prop(into)] text: String) -> View {
     view! {
         <main class="sorry">
             <Brand/>

@@ -1,6 +1,6 @@
 //! Line icons on a 16 × 16 grid, in the colour of the text around them. Decoration: the control has the name.
 
-use crate::view::view;
+use crate::view::{View, view};
 use leptos::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Glyph {
 }
 
 #[component]
-pub fn Icon(glyph: Glyph) -> impl IntoView {
+pub fn Icon(glyph: Glyph) -> View {
     view! {
         <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
             <path d=glyph.path()></path>

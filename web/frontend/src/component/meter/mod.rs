@@ -1,17 +1,19 @@
 //! A bar that is filled to a share, with its words beside it.
 
-use crate::view::{flag, text, view};
+use crate::reactive::memo;
+use crate::view::{Live, View, flag, text, view};
 use leptos::prelude::*;
 
 /// `percent` is between 0 and 100.
 #[component]
 pub fn Meter(
     label: &'static str,
-    #[prop(into)] percent: Signal<f32>,
-    #[prop(into)] amount: Signal<String>,
-) -> impl IntoView {
+    #[prop(into)] percent: Live<f32>,
+    #[prop(into)] amount: Live<String>,
+) -> View {
+    let percent = memo(move || percent.get() as i32);
     view! {
-        <div class="meter" class:meter-high=flag(move || { percent.get() >= 90.0 })>
+        <div class="meter" class:meter-high=flag(move || percent.get() >= 90)>
             <span class="meter-label" aria-hidden="true">{label}</span>
             <span
                 class="meter-track"
@@ -19,10 +21,10 @@ pub fn Meter(
                 aria-label=label
                 aria-valuemin="0"
                 aria-valuemax="100"
-                aria-valuenow=text(move || (percent.get() as i32).to_string())
-                aria-valuetext=amount
+                aria-valuenow=text(move || percent.get().to_string())
+                aria-valuetext=amount.clone()
             >
-                <span class="meter-fill" style:width=text(move || format!("{}%", percent.get() as i32))></span>
+                <span class="meter-fill" style:width=text(move || format!("{}%", percent.get()))></span>
             </span>
             <span class="meter-text" aria-hidden="true">{amount}</span>
         </div>

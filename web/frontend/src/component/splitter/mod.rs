@@ -1,6 +1,7 @@
 //! The line between two panes: dragged, or moved with the arrow keys.
 
-use crate::view::{flag, text, view};
+use crate::reactive::{State, memo};
+use crate::view::{Live, View, flag, text, view};
 use leptos::ev;
 use leptos::prelude::*;
 use web_sys::{HtmlElement, PointerEvent};
@@ -9,12 +10,13 @@ use web_sys::{HtmlElement, PointerEvent};
 #[component]
 pub fn Splitter(
     label: &'static str,
-    size: RwSignal<f64>,
+    size: State<f64>,
     /// 1 when the sized pane is before the line, -1 when it is after.
     grows: f64,
-    #[prop(into)] vertical: Signal<bool>,
-) -> impl IntoView {
-    let dragged_from = RwSignal::new(None::<(f64, f64)>);
+    #[prop(into)] vertical: Live<bool>,
+) -> View {
+    let vertical = memo(move || vertical.get());
+    let dragged_from = State::new(None::<(f64, f64)>);
     let place = move |event: &PointerEvent| {
         f64::from(if vertical.get_untracked() { event.client_y() } else { event.client_x() })
     };

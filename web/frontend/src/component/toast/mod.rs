@@ -4,7 +4,8 @@ use drydock_browser::timer::Timeout;
 use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
-use crate::view::{icon_button, part, view};
+use crate::reactive::{Kept, State};
+use crate::view::{View, each, icon_button, view};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -22,9 +23,9 @@ struct Toast {
 /// How to say something from anywhere below [`provide`].
 #[derive(Debug, Clone, Copy)]
 pub struct Say {
-    toasts: RwSignal<Vec<Toast>>,
-    next_id: RwSignal<u32>,
-    timers: StoredValue<Vec<(u32, Timeout)>, LocalStorage>,
+    toasts: State<Vec<Toast>>,
+    next_id: State<u32>,
+    timers: Kept<Vec<(u32, Timeout)>>,
 }
 
 const SHOWN: u32 = 4_000;
@@ -32,9 +33,9 @@ const MOST: usize = 4;
 
 pub fn provide() {
     provide_context(Say {
-        toasts: RwSignal::default(),
-        next_id: RwSignal::default(),
-        timers: StoredValue::new_local(Vec::new()),
+        toasts: State::default(),
+        next_id: State::default(),
+        timers: Kept::new(Vec::new()),
     });
 }
 
@@ -73,19 +74,22 @@ impl Say {
 }
 
 #[component]
-pub fn Toasts() -> impl IntoView {
+pub fn Toasts() -> View {
     let say = say();
     view! {
         <div class="toasts" role="status" aria-live="polite">
-            {part(move || {
-                let toast = |toast: Toast| view! {
-                    <div class="toast" class:toast-failure=toast.tone == Tone::Failure>
-                        <span class="toast-text">{toast.text}</span>
-                        {icon_button("Dismiss", Glyph::Close, move || say.put_away(toast.id))}
-                    </div>
-                };
-                say.toasts.get().into_iter().map(toast).collect_view().into_any()
-            })}
+            {each(
+                move || say.toasts.with(|toasts| toasts.iter().map(|toast| toast.id.to_string()).collect()),
+                move |id| {
+                    let toasts = say.toasts.get_untracked();
+                    toasts.into_iter().find(|toast| toast.id.to_string() == id).map(|toast| view! {
+                        <div class="toast" class:toast-failure=toast.tone == Tone::Failure>
+                            <span class="toast-text">{toast.text}</span>
+                            {icon_button("Dismiss", Glyph::Close, move || say.put_away(toast.id))}
+                        </div>
+                    })
+                },
+            )}
         </div>
     }
 }

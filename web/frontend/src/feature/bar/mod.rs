@@ -8,13 +8,14 @@ use crate::component::dialog::Confirm;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
 use crate::feature::Panes;
+use crate::reactive::{State, memo};
 use crate::theme::{self, Theme};
-use crate::view::{flag, memo, part, press, text, view, when};
+use crate::view::{View, flag, part, press, text, view, when};
 
 #[component]
-pub fn Bar(panes: Panes) -> impl IntoView {
+pub fn Bar(panes: Panes) -> View {
     let desk = desk::current();
-    let ending = RwSignal::new(false);
+    let ending = State::new(false);
     let has_lab = memo(move || desk.model.with(|model| model.lab.is_some()));
     view! {
         <header class="bar">
@@ -25,7 +26,7 @@ pub fn Bar(panes: Panes) -> impl IntoView {
                 <Toggle label="Nodes" glyph=Glyph::Server open=panes.nodes/>
                 {when(move || has_lab.get(), move || view! {
                     <Toggle label="Lab" glyph=Glyph::Book open=panes.lab/>
-                }.into_any())}
+                })}
                 <Toggle label="Topology" glyph=Glyph::Topology open=panes.topology/>
             </nav>
             <span class="bar-rule"></span>
@@ -41,7 +42,7 @@ pub fn Bar(panes: Panes) -> impl IntoView {
                     title="End this session?"
                     body="All its nodes, containers and files are deleted at once, for everyone who has it open."
                     action="End session"
-                    on_confirm=Callback::new(move |()| desk.close_session())
+                    on_confirm=Box::new(move || desk.close_session())
                 />
             })}
         </header>
@@ -50,7 +51,7 @@ pub fn Bar(panes: Panes) -> impl IntoView {
 
 /// The name, which leads home.
 #[component]
-pub fn Brand() -> impl IntoView {
+pub fn Brand() -> View {
     view! {
         <a class="brand" href="/" aria-label="Drydock, home">
             <svg class="brand-mark" viewBox="0 0 24 24" aria-hidden="true">
@@ -63,7 +64,7 @@ pub fn Brand() -> impl IntoView {
 }
 
 #[component]
-pub fn ThemeToggle() -> impl IntoView {
+pub fn ThemeToggle() -> View {
     let theme = theme::current();
     view! {
         <button
@@ -75,15 +76,15 @@ pub fn ThemeToggle() -> impl IntoView {
             on:click=press(move || theme::toggle(theme))
         >
             {part(move || match theme.get() {
-                Theme::Dark => view! { <Icon glyph=Glyph::Sun/> }.into_any(),
-                Theme::Light => view! { <Icon glyph=Glyph::Moon/> }.into_any(),
+                Theme::Dark => view! { <Icon glyph=Glyph::Sun/> },
+                Theme::Light => view! { <Icon glyph=Glyph::Moon/> },
             })}
         </button>
     }
 }
 
 #[component]
-fn Toggle(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoView {
+fn Toggle(label: &'static str, glyph: Glyph, open: State<bool>) -> View {
     view! {
         <button
             class="button button-quiet bar-toggle"
@@ -97,7 +98,7 @@ fn Toggle(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoV
 }
 
 #[component]
-fn FontSize() -> impl IntoView {
+fn FontSize() -> View {
     let desk = desk::current();
     view! {
         <span class="bar-font" role="group" aria-label="Terminal text size">
@@ -112,7 +113,7 @@ fn FontSize() -> impl IntoView {
 }
 
 #[component]
-fn Countdown() -> impl IntoView {
+fn Countdown() -> View {
     let desk = desk::current();
     let remaining = memo(move || {
         let clock = desk.clock.get();
@@ -136,7 +137,7 @@ fn Countdown() -> impl IntoView {
 }
 
 #[component]
-fn Share() -> impl IntoView {
+fn Share() -> View {
     let desk = desk::current();
     let copy = move |query: &str, said| {
         let origin = window().location().origin().unwrap_or_default();
@@ -166,7 +167,7 @@ fn Share() -> impl IntoView {
 
 /// What the desk is waiting for, said without being in the way.
 #[component]
-pub fn Connection() -> impl IntoView {
+pub fn Connection() -> View {
     let desk: Desk = desk::current();
     let is_away = memo(move || desk.link.with(drydock_model::link::Link::is_noticeable));
     view! {
@@ -176,7 +177,7 @@ pub fn Connection() -> impl IntoView {
                     <span class="spinner" aria-hidden="true"></span>
                     "Reconnecting to the server. Your shells keep running; nothing you see is lost."
                 </p>
-            }.into_any())}
+            })}
         </div>
     }
 }

@@ -6,27 +6,27 @@ use leptos::prelude::*;
 use super::quiz::QuizView;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{icon_button, memo, part, press, text, view, when};
+use crate::reactive::{Kept, Memo, State, memo};
+use crate::view::{Live, View, icon_button, part, press, text, view, when};
 
 #[component]
-pub fn BlockView(block: Block) -> AnyView {
+pub fn BlockView(block: Block) -> View {
     match block {
-        Block::Prose { html } => view! { <div class="prose" inner_html=html></div> }.into_any(),
+        Block::Prose { html } => view! { <div class="prose" inner_html=html></div> },
         Block::Run { id: _, node, terminal, text, interrupt, enter } => {
-            view! { <Run node terminal text interrupt enter/> }.into_any()
+            view! { <Run node terminal text interrupt enter/> }
         }
-        Block::Code { language, text } => view! { <Code label=language text/> }.into_any(),
-        Block::File { id, node, path, text } => view! { <FileBlock id node path text/> }.into_any(),
-        Block::Port { node, port, label } => view! { <PortLink node port label/> }.into_any(),
-        Block::Check { id, title, continuous } => view! { <Check id title continuous/> }.into_any(),
+        Block::Code { language, text } => view! { <Code label=language text/> },
+        Block::File { id, node, path, text } => view! { <FileBlock id node path text/> },
+        Block::Port { node, port, label } => view! { <PortLink node port label/> },
+        Block::Check { id, title, continuous } => view! { <Check id title continuous/> },
         Block::Hint { title, html } => view! {
             <details class="hint">
                 <summary class="hint-title">{title}</summary>
                 <div class="prose" inner_html=html></div>
             </details>
-        }
-        .into_any(),
-        Block::Quiz { id, question_html, answer } => view! { <QuizView id question_html answer/> }.into_any(),
+        },
+        Block::Quiz { id, question_html, answer } => view! { <QuizView id question_html answer/> },
     }
 }
 
@@ -42,17 +42,17 @@ fn readable(text: &str) -> String {
 }
 
 #[component]
-fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) -> impl IntoView {
+fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) -> View {
     let desk = desk::current();
-    let times = RwSignal::new(0);
+    let times = State::new(0);
     // What an earlier block captured stands in place of its name.
-    let text = StoredValue::new(text);
+    let template = Kept::new(text);
     let filled = move || {
-        let fill = |progress: &Progress| text.with_value(|text| progress.fill(text));
+        let fill = |progress: &Progress| template.with_value(|text| progress.fill(text));
         desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| fill(&lesson.progress)).unwrap_or_default())
     };
     let place = if terminal > 1 { format!("{node} · {terminal}") } else { node.clone() };
-    let first = match text.with_value(|text| readable(text.lines().next().unwrap_or_default())) {
+    let first = match template.with_value(|text| readable(text.lines().next().unwrap_or_default())) {
         nothing if nothing.is_empty() && interrupt => "Ctrl-C".to_owned(),
         first => first,
     };
@@ -73,8 +73,8 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
                 <span class="code-place">{place}</span>
                 {when(move || times.get() > 0, move || view! {
                     <span class="code-ran"><Icon glyph=Glyph::Check/>"typed"</span>
-                }.into_any())}
-                <CopyButton text=Signal::derive(filled)/>
+                })}
+                <CopyButton text=Live::changing(filled)/>
                 <button
                     class="button button-small button-primary"
                     aria-label=format!("Run {first}")
@@ -85,21 +85,21 @@ fn Run(node: String, terminal: u32, text: String, interrupt: bool, enter: bool) 
                     "Run"
                 </button>
             </figcaption>
-            <pre class="code-text" tabindex="0"><code>{shown}</code></pre>
+            <pre class="code-text" tabindex="0"><code>{Live::changing(shown)}</code></pre>
         </figure>
     }
 }
 
 #[component]
-fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
+fn CopyButton(#[prop(into)] text: Live<String>) -> View {
     let desk = desk::current();
     view! {
-        {icon_button("Copy", Glyph::Copy, move || desk.copy(text.get_untracked(), "Copied."))}
+        {icon_button("Copy", Glyph::Copy, move || desk.copy(text.get(), "Copied."))}
     }
 }
 
 #[component]
-fn Code(label: String, text: String) -> impl IntoView {
+fn Code(label: String, text: String) -> View {
     view! {
         <figure class="code">
             <figcaption class="code-head">
@@ -112,9 +112,9 @@ fn Code(label: String, text: String) -> impl IntoView {
 }
 
 #[component]
-fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoView {
+fn FileBlock(id: String, node: String, path: String, text: String) -> View {
     let desk = desk::current();
-    let state = RwSignal::new(None::<bool>);
+    let state = State::new(None::<bool>);
     let name = format!("Write {path} on {node}");
     let write = move |_| {
         state.set(None);
@@ -126,7 +126,7 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoV
                 <span class="code-place">{format!("{node}: {path}")}</span>
                 {when(move || state.get() == Some(true), move || view! {
                     <span class="code-ran"><Icon glyph=Glyph::Check/>"written"</span>
-                }.into_any())}
+                })}
                 <CopyButton text=text.clone()/>
                 <button
                     class="button button-small button-primary"
@@ -143,7 +143,7 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> impl IntoV
 }
 
 #[component]
-fn PortLink(node: String, port: u16, label: String) -> impl IntoView {
+fn PortLink(node: String, port: u16, label: String) -> View {
     let desk: Desk = desk::current();
     let address = memo(move || {
         desk.model
@@ -159,9 +159,9 @@ fn PortLink(node: String, port: u16, label: String) -> impl IntoView {
 }
 
 #[component]
-fn Check(id: String, title: String, continuous: bool) -> impl IntoView {
+fn Check(id: String, title: String, continuous: bool) -> View {
     let desk = desk::current();
-    let id = StoredValue::new(id);
+    let id = Kept::new(id);
     let check = memo(move || {
         let find = |id: &String| {
             desk.lesson.with(|lesson| lesson.as_ref().map(|lesson| lesson.check(id)).unwrap_or_default())
@@ -177,7 +177,7 @@ fn Check(id: String, title: String, continuous: bool) -> impl IntoView {
                 <span class="visually-hidden">{text(move || check.with(|check| word(check).to_owned()))}</span>
                 {when(move || !passed.get() && check.with(|check| !check.output.trim().is_empty()), move || view! {
                     <p class="check-output">{text(move || check.with(|check| check.output.trim().to_owned()))}</p>
-                }.into_any())}
+                })}
             </div>
             {when(move || !continuous && !passed.get(), move || view! {
                 <button
@@ -187,7 +187,7 @@ fn Check(id: String, title: String, continuous: bool) -> impl IntoView {
                 >
                     "Check"
                 </button>
-            }.into_any())}
+            })}
         </div>
     }
 }
@@ -202,13 +202,13 @@ fn word(check: &CheckProgress) -> &'static str {
 }
 
 #[component]
-fn CheckMark(check: Memo<CheckProgress>) -> impl IntoView {
+fn CheckMark(check: Memo<CheckProgress>) -> View {
     view! {
         <span class="check-mark" aria-hidden="true">
             {part(move || match check.with(|check| check.state.clone()).as_str() {
-                "passed" => view! { <Icon glyph=Glyph::Check/> }.into_any(),
-                "checking" => view! { <span class="spinner"></span> }.into_any(),
-                _ => ().into_any(),
+                "passed" => view! { <Icon glyph=Glyph::Check/> },
+                "checking" => view! { <span class="spinner"></span> },
+                _ => View::nothing(),
             })}
         </span>
     }

@@ -4,16 +4,16 @@ mod block;
 mod quiz;
 
 use drydock_model::lesson::{Event, Lesson};
-use leptos::html::Div;
 use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
-use crate::view::{flag, memo, part, press, text, view, when};
+use crate::reactive::{Memo, effect, memo};
+use crate::view::{Place, View, each, flag, part, press, text, view, when};
 use block::BlockView;
 
 #[component]
-pub fn LabPane() -> impl IntoView {
+pub fn LabPane() -> View {
     let desk = desk::current();
     let is_loaded = memo(move || desk.lesson.with(Option::is_some));
     view! {
@@ -22,8 +22,7 @@ pub fn LabPane() -> impl IntoView {
                 true => view! {
                     <Head/>
                     <StepView/>
-                }
-                .into_any(),
+                },
                 false => view! {
                     <div class="lab-skeleton" aria-busy="true" aria-label="The lab is loading">
                         <span class="skeleton skeleton-title"></span>
@@ -31,8 +30,7 @@ pub fn LabPane() -> impl IntoView {
                         <span class="skeleton"></span>
                         <span class="skeleton skeleton-short"></span>
                     </div>
-                }
-                .into_any(),
+                },
             })}
         </section>
     }
@@ -48,7 +46,7 @@ where
 }
 
 #[component]
-fn Head() -> impl IntoView {
+fn Head() -> View {
     let title = lesson(|lesson| lesson.lab.summary.title.clone());
     let done = lesson(|lesson| (lesson.done(), lesson.lab.contents.len()));
     let percent = lesson(Lesson::percent);
@@ -76,14 +74,14 @@ fn Head() -> impl IntoView {
                 {part(move || match state.get().as_str() {
                     "preparing" => view! {
                         <p class="lab-state"><span class="spinner" aria-hidden="true"></span>"The nodes are being prepared…"</p>
-                    }.into_any(),
+                    },
                     "failed" => view! {
                         <p class="lab-state lab-state-failed">{message.get()}</p>
-                    }.into_any(),
+                    },
                     "completed" => view! {
                         <p class="lab-state lab-state-done"><Icon glyph=Glyph::Check/>"Lab completed"</p>
-                    }.into_any(),
-                    _ => ().into_any(),
+                    },
+                    _ => View::nothing(),
                 })}
             </div>
         </header>
@@ -91,11 +89,11 @@ fn Head() -> impl IntoView {
 }
 
 #[component]
-fn StepView() -> impl IntoView {
+fn StepView() -> View {
     let desk = desk::current();
     let shown = lesson(|lesson| lesson.shown);
-    let place = NodeRef::<Div>::new();
-    Effect::new(move |_| {
+    let place = Place::<web_sys::Element>::new();
+    effect(move || {
         shown.track();
         if let Some(place) = place.get_untracked() {
             place.set_scroll_top(0);
@@ -110,46 +108,71 @@ fn StepView() -> impl IntoView {
         <div class="lab-step" node_ref=place tabindex="0" role="region" aria-label="Step">
             {part(move || step().map(|step| view! {
                 <h3 class="lab-step-title">{format!("{}. {}", shown.get_untracked() + 1, step.title)}</h3>
-                {step.blocks.into_iter().map(|block| view! { <BlockView block/> }).collect_view()}
-            }).into_any())}
+                {step.blocks.into_iter().map(|block| view! { <BlockView block/> }).collect::<View>()}
+            }))}
         </div>
         <Foot/>
     }
 }
 
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Dot {
+    title: String,
+    is_open: bool,
+    is_done: bool,
+    is_shown: bool,
+}
+
+#[component]
+fn StepDot(at: usize, steps: Memo<Vec<Dot>>) -> View {
+    let desk = desk::current();
+    let dot = memo(move || steps.with(|steps| steps.get(at).cloned().unwrap_or_default()));
+    let is_done = memo(move || dot.with(|dot| dot.is_done));
+    let is_shown = memo(move || dot.with(|dot| dot.is_shown));
+    let title = move || dot.with(|dot| dot.title.clone());
+    view! {
+        <button
+            class="lab-dot"
+            class:lab-dot-done=is_done
+            class:lab-dot-shown=is_shown
+            disabled=flag(move || !dot.with(|dot| dot.is_open))
+            aria-current=text(move || if is_shown.get() { "step" } else { "false" }.to_owned())
+            aria-label=text(move || format!("Step {}: {}{}", at + 1, title(), if is_done.get() { ", done" } else { "" }))
+            title=text(title)
+            on:click=press(move || desk.learn(Event::Show(at)))
+        >
+            {part(move || match is_done.get() {
+                true => view! { <Icon glyph=Glyph::Check/> },
+                false => view! { {(at + 1).to_string()} },
+            })}
+        </button>
+    }
+}
+
 /// Which steps there are: done, open, closed.
 #[component]
-fn Steps() -> impl IntoView {
-    let desk = desk::current();
+fn Steps() -> View {
     let steps = lesson(|lesson| {
-        let step = |at: usize| {
-            let title = lesson.lab.contents[at].title.clone();
-            (title, lesson.is_open(at), lesson.is_done(at), lesson.shown == at)
+        let step = |at: usize| Dot {
+            title: lesson.lab.contents[at].title.clone(),
+            is_open: lesson.is_open(at),
+            is_done: lesson.is_done(at),
+            is_shown: lesson.shown == at,
         };
         (0..lesson.lab.contents.len()).map(step).collect::<Vec<_>>()
     });
     view! {
         <nav class="lab-steps" aria-label="Steps">
-            {part(move || steps.get().into_iter().enumerate().map(|(at, (title, open, done, shown))| view! {
-                <button
-                    class="lab-dot"
-                    class:lab-dot-done=done
-                    class:lab-dot-shown=shown
-                    disabled=!open
-                    aria-current=shown.then_some("step")
-                    aria-label=format!("Step {}: {title}{}", at + 1, if done { ", done" } else { "" })
-                    title=title.clone()
-                    on:click=press(move || desk.learn(Event::Show(at)))
-                >
-                    {if done { view! { <Icon glyph=Glyph::Check/> }.into_any() } else { (at + 1).into_any() }}
-                </button>
-            }).collect_view().into_any())}
+            {each(
+                move || (0..steps.with(Vec::len)).map(|at| at.to_string()).collect(),
+                move |at| view! { <StepDot at=at.parse().unwrap_or_default() steps/> },
+            )}
         </nav>
     }
 }
 
 #[component]
-fn Foot() -> impl IntoView {
+fn Foot() -> View {
     let desk = desk::current();
     let shown = lesson(|lesson| lesson.shown);
     let is_last = lesson(|lesson| lesson.shown + 1 >= lesson.lab.contents.len());
@@ -181,7 +204,7 @@ fn Foot() -> impl IntoView {
                     "Next"
                     <Icon glyph=Glyph::Next/>
                 </button>
-            }.into_any())}
+            })}
         </footer>
     }
 }

@@ -6,15 +6,16 @@ use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
 use crate::desk;
-use crate::view::{flag, memo, part, view};
+use crate::reactive::{Kept, State, memo};
+use crate::view::{View, flag, part, view};
 
 #[component]
-pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl IntoView {
+pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> View {
     let desk = desk::current();
-    let chosen = RwSignal::new(Vec::<String>::new());
+    let chosen = State::new(Vec::<String>::new());
     // What this page was told last; a reload knows from the progress alone.
-    let verdict = RwSignal::new(None::<bool>);
-    let id = StoredValue::new(id);
+    let verdict = State::new(None::<bool>);
+    let id = Kept::new(id);
     let passed = memo(move || {
         let find = |id: &String| {
             desk.lesson
@@ -27,12 +28,12 @@ pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl I
         desk.answer_quiz(id.get_value(), chosen.get_untracked(), move |right| verdict.set(Some(right)));
     };
     let inputs = match answer {
-        QuizAnswer::Text => view! { <Typed chosen verdict/> }.into_any(),
+        QuizAnswer::Text => view! { <Typed chosen verdict/> },
         QuizAnswer::Single { choices_html } => {
-            view! { <Choices choices_html kind="radio" group=id.get_value() chosen verdict/> }.into_any()
+            view! { <Choices choices_html kind="radio" group=id.get_value() chosen verdict/> }
         }
         QuizAnswer::Multiple { choices_html } => {
-            view! { <Choices choices_html kind="checkbox" group=id.get_value() chosen verdict/> }.into_any()
+            view! { <Choices choices_html kind="checkbox" group=id.get_value() chosen verdict/> }
         }
     };
     view! {
@@ -44,9 +45,9 @@ pub fn QuizView(id: String, question_html: String, answer: QuizAnswer) -> impl I
                     <button class="button button-small" disabled=flag(move || chosen.with(Vec::is_empty))>"Answer"</button>
                     <span class="quiz-verdict" role="status">
                         {part(move || match (passed.get(), verdict.get()) {
-                            (true, _) => view! { <Icon glyph=Glyph::Check/>"Right" }.into_any(),
-                            (false, Some(false)) => "Not quite. Try again.".into_any(),
-                            _ => ().into_any(),
+                            (true, _) => view! { <Icon glyph=Glyph::Check/>"Right" },
+                            (false, Some(false)) => view! { "Not quite. Try again." },
+                            _ => View::nothing(),
                         })}
                     </span>
                 </div>
@@ -61,9 +62,9 @@ fn Choices(
     choices_html: Vec<String>,
     kind: &'static str,
     group: String,
-    chosen: RwSignal<Vec<String>>,
-    verdict: RwSignal<Option<bool>>,
-) -> impl IntoView {
+    chosen: State<Vec<String>>,
+    verdict: State<Option<bool>>,
+) -> View {
     let choose = move |index: String, is_on: bool| {
         verdict.set(None);
         chosen.update(|chosen| {
@@ -91,11 +92,11 @@ fn Choices(
                 </label>
             }
         })
-        .collect_view()
+        .collect::<View>()
 }
 
 #[component]
-fn Typed(chosen: RwSignal<Vec<String>>, verdict: RwSignal<Option<bool>>) -> impl IntoView {
+fn Typed(chosen: State<Vec<String>>, verdict: State<Option<bool>>) -> View {
     let typed = move |event| {
         verdict.set(None);
         let text = event_target_value(&event).trim().to_owned();

@@ -4,17 +4,17 @@ use drydock_browser::window;
 use drydock_model::session::Node;
 use drydock_model::units;
 use leptos::ev::SubmitEvent;
-use leptos::html::Input;
 use leptos::prelude::*;
 
 use crate::component::dialog::Confirm;
 use crate::component::icon::{Glyph, Icon};
 use crate::component::meter::Meter;
 use crate::desk;
-use crate::view::{each, flag, memo, press, text, view, when};
+use crate::reactive::{Kept, Memo, State, memo};
+use crate::view::{Live, Place, View, each, flag, press, text, view, when};
 
 #[component]
-pub fn Nodes() -> impl IntoView {
+pub fn Nodes() -> View {
     let desk = desk::current();
     let has_room = memo(move || desk.model.with(|model| model.has_room()));
     let count = memo(move || desk.model.with(|model| (model.nodes.len(), model.max_nodes)));
@@ -32,7 +32,7 @@ pub fn Nodes() -> impl IntoView {
             <ul class="node-list">
                 {each(
                     move || desk.model.with(|model| model.nodes.iter().map(|node| node.name.clone()).collect()),
-                    |name| view! { <NodeItem name/> }.into_any(),
+                    |name| view! { <NodeItem name/> },
                 )}
             </ul>
             {when(move || desk.adding.get(), move || view! {
@@ -40,7 +40,7 @@ pub fn Nodes() -> impl IntoView {
                     <span class="spinner" aria-hidden="true"></span>
                     "A node boots…"
                 </div>
-            }.into_any())}
+            })}
             {(!desk.read_only).then(|| view! {
                 <button
                     class="button button-wide"
@@ -52,16 +52,16 @@ pub fn Nodes() -> impl IntoView {
                 </button>
                 {when(move || !has_room.get(), move || view! {
                     <p class="pane-hint">"This session has all the nodes it may have. Delete one to make room."</p>
-                }.into_any())}
+                })}
             })}
         </section>
     }
 }
 
 #[component]
-fn NodeItem(name: String) -> impl IntoView {
+fn NodeItem(name: String) -> View {
     let desk = desk::current();
-    let name = StoredValue::new(name);
+    let name = Kept::new(name);
     let node = memo(move || desk.model.with(|model| name.with_value(|name| model.node(name).cloned())));
     let of = move |read: fn(&Node) -> String| {
         memo(move || node.with(|node| node.as_ref().map(read).unwrap_or_default()))
@@ -75,7 +75,7 @@ fn NodeItem(name: String) -> impl IntoView {
             workspace.current().is_some_and(|key| name.with_value(|name| key.node == *name))
         })
     });
-    let deleting = RwSignal::new(false);
+    let deleting = State::new(false);
     view! {
         <li class="node" class:node-current=flag(move || is_current.get()) aria-label=text(move || hostname.get())>
             <div class="node-head">
@@ -91,7 +91,7 @@ fn NodeItem(name: String) -> impl IntoView {
                 </button>
                 {when(move || !role.get().is_empty(), move || view! {
                     <span class="badge" data-role=text(move || role.get())>{text(move || role.get())}</span>
-                }.into_any())}
+                })}
                 {(!desk.read_only).then(|| view! {
                     <button
                         class="button-icon node-action"
@@ -126,7 +126,7 @@ fn NodeItem(name: String) -> impl IntoView {
                 title=text(move || format!("Delete {}?", hostname.get()))
                 body="Its containers, images and files are gone for good, and its terminals close."
                 action="Delete node"
-                on_confirm=Callback::new(move |()| desk.delete_node(name.get_value()))
+                on_confirm=Box::new(move || desk.delete_node(name.get_value()))
             />
         </li>
     }
@@ -134,7 +134,7 @@ fn NodeItem(name: String) -> impl IntoView {
 
 /// Processor and memory.
 #[component]
-fn Use(node: Memo<Option<Node>>) -> impl IntoView {
+fn Use(node: Memo<Option<Node>>) -> View {
     let stats = memo(move || node.with(|node| node.as_ref().and_then(|node| node.stats)));
     let or_zero = move || stats.get().unwrap_or_default();
     let has_disk = memo(move || or_zero().disk_limit_bytes > 0);
@@ -142,7 +142,7 @@ fn Use(node: Memo<Option<Node>>) -> impl IntoView {
         <div class="node-use">
             <Meter
                 label="CPU"
-                percent=Signal::derive(move || or_zero().cpu_percent.clamp(0.0, 100.0))
+                percent=Live::changing(move || or_zero().cpu_percent.clamp(0.0, 100.0))
                 amount=text(move || match stats.get() {
                     Some(stats) => format!("{} %", stats.cpu_percent.round() as i32),
                     None => "–".to_owned(),
@@ -150,7 +150,7 @@ fn Use(node: Memo<Option<Node>>) -> impl IntoView {
             />
             <Meter
                 label="RAM"
-                percent=Signal::derive(move || {
+                percent=Live::changing(move || {
                     let stats = or_zero();
                     units::percent(stats.memory_bytes, stats.memory_limit_bytes)
                 })
@@ -162,19 +162,19 @@ fn Use(node: Memo<Option<Node>>) -> impl IntoView {
             {when(move || has_disk.get(), move || view! {
                 <Meter
                     label="Disk"
-                    percent=Signal::derive(move || {
+                    percent=Live::changing(move || {
                         let stats = or_zero();
                         units::percent(stats.disk_bytes, stats.disk_limit_bytes)
                     })
                     amount=text(move || units::bytes(or_zero().disk_bytes))
                 />
-            }.into_any())}
+            })}
         </div>
     }
 }
 
 #[component]
-fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
+fn Ports(node: Memo<Option<Node>>) -> View {
     let desk = desk::current();
     let ports =
         memo(move || node.with(|node| node.as_ref().map(|node| node.ports.clone()).unwrap_or_default()));
@@ -182,7 +182,7 @@ fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
         memo(move || node.with(|node| node.as_ref().map(|node| node.proxy_host.clone()).unwrap_or_default()));
     let hostname =
         memo(move || node.with(|node| node.as_ref().map(|node| node.hostname.clone()).unwrap_or_default()));
-    let asked = NodeRef::<Input>::new();
+    let asked = Place::<web_sys::HtmlInputElement>::new();
     let open = move |event: SubmitEvent| {
         event.prevent_default();
         let Some(input) = asked.get_untracked() else { return };
@@ -213,7 +213,6 @@ fn Ports(node: Memo<Option<Node>>) -> impl IntoView {
                             {port}
                         </a>
                     }
-                    .into_any()
                 },
             )}
             <form class="port-form" on:submit=open>

@@ -9,12 +9,13 @@ use drydock_model::workspace::Direction;
 use leptos::prelude::*;
 
 use crate::component::icon::{Glyph, Icon};
-use crate::desk;
-use crate::view::{each, flag, memo, part, press, view, when};
+use crate::desk::{self, Upload};
+use crate::reactive::{Kept, memo};
+use crate::view::{View, each, flag, part, press, text, view, when};
 use pane::PaneView;
 
 #[component]
-pub fn Terminals() -> impl IntoView {
+pub fn Terminals() -> View {
     let desk = desk::current();
     let panes = memo(move || {
         desk.workspace
@@ -31,18 +32,18 @@ pub fn Terminals() -> impl IntoView {
         >
             {each(
                 move || panes.get(),
-                |id| view! { <PaneView id=id.parse().unwrap_or_default()/> }.into_any(),
+                |id| view! { <PaneView id=id.parse().unwrap_or_default()/> },
             )}
             {when(move || is_empty.get(), move || view! {
                 <Empty/>
-            }.into_any())}
+            })}
             <Uploads/>
         </section>
     }
 }
 
 #[component]
-fn Empty() -> impl IntoView {
+fn Empty() -> View {
     let desk = desk::current();
     let has_nodes = memo(move || desk.model.with(|model| !model.nodes.is_empty()));
     let node = move || desk.model.with_untracked(|model| model.nodes.first().map(|node| node.name.clone()));
@@ -62,8 +63,7 @@ fn Empty() -> impl IntoView {
                             "Add the first node"
                         </button>
                     })}
-                }
-                .into_any(),
+                },
                 true => view! {
                 <h2 class="empty-title">"No terminal is open"</h2>
                 {(!desk.read_only).then(|| view! {
@@ -78,24 +78,39 @@ fn Empty() -> impl IntoView {
                         "Open a terminal"
                     </button>
                 })}
-                }
-                .into_any(),
+                },
             })}
         </div>
     }
 }
 
 #[component]
-fn Uploads() -> impl IntoView {
+fn Uploads() -> View {
     let desk = desk::current();
     view! {
         <div class="uploads" role="status" aria-label="Uploads">
-            {part(move || desk.uploads.get().into_iter().map(|upload| view! {
-                <div class="upload">
-                    <span class="upload-name">{format!("{} → {}", upload.file, upload.node)}</span>
-                    <progress max="100" value=upload.percent.to_string() aria-label=format!("Upload of {}", upload.file)></progress>
-                </div>
-            }).collect_view().into_any())}
+            {each(
+                move || desk.uploads.with(|uploads| uploads.iter().map(|upload| upload.id.to_string()).collect()),
+                move |id| {
+                    let uploads = desk.uploads.get_untracked();
+                    uploads.into_iter().find(|upload| upload.id.to_string() == id).map(|upload| view! { <UploadItem upload/> })
+                },
+            )}
+        </div>
+    }
+}
+
+#[component]
+fn UploadItem(upload: Upload) -> View {
+    let desk = desk::current();
+    let Upload { id, file, node, .. } = upload;
+    let percent = memo(move || {
+        desk.uploads.with(|uploads| uploads.iter().find(|one| one.id == id).map_or(100, |one| one.percent))
+    });
+    view! {
+        <div class="upload">
+            <span class="upload-name">{format!("{file} → {node}")}</span>
+            <progress max="100" value=text(move || percent.get().to_string()) aria-label=format!("Upload of {file}")></progress>
         </div>
     }
 }
@@ -104,8 +119,6 @@ fn Uploads() -> impl IntoView {
 fn refuse_stray_drops() {
     let listeners =
         ["dragover", "drop"].map(|event| Listener::on(&window(), event, |event| event.prevent_default()));
-    let listeners = StoredValue::new_local(Some(listeners));
-    on_cleanup(move || {
-        listeners.try_update_value(Option::take);
-    });
+    // As long as the session's page.
+    Kept::new(listeners);
 }

@@ -2,17 +2,17 @@
 
 use drydock_model::workspace::{Action, Direction, Key};
 use leptos::ev::{DragEvent, KeyboardEvent};
-use leptos::html::Div;
 use leptos::prelude::*;
 use web_sys::HtmlElement;
 
 use super::search::Search;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
-use crate::view::{each, flag, icon_button, memo, press, text, view, when};
+use crate::reactive::{Kept, Memo, State, effect, memo};
+use crate::view::{Place, View, each, flag, icon_button, press, text, view, when};
 
 #[component]
-pub fn PaneView(id: u32) -> impl IntoView {
+pub fn PaneView(id: u32) -> View {
     let desk = desk::current();
     let tabs = memo(move || {
         desk.workspace.with(|workspace| {
@@ -57,24 +57,24 @@ pub fn PaneView(id: u32) -> impl IntoView {
                 <div class="tabs" role="tablist" aria-label="Terminals" on:keydown=step>
                     {each(
                         move || tabs.get(),
-                        move |key| Key::read(&key).map(|key| view! { <Tab key active/> }).into_any(),
+                        move |key| Key::read(&key).map(|key| view! { <Tab key active/> }),
                     )}
                 </div>
                 <PaneActions active/>
             </div>
             {each(
                 move || tabs.get(),
-                move |key| Key::read(&key).map(|key| view! { <Panel key active/> }).into_any(),
+                move |key| Key::read(&key).map(|key| view! { <Panel key active/> }),
             )}
         </div>
     }
 }
 
 #[component]
-fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
+fn PaneActions(active: Memo<Option<Key>>) -> View {
     let desk = desk::current();
     if desk.read_only {
-        return ().into_any();
+        return View::nothing();
     }
     let make = move |split: Option<Direction>| {
         if let Some(key) = active.get_untracked() {
@@ -89,7 +89,6 @@ fn PaneActions(active: Memo<Option<Key>>) -> impl IntoView {
             {icon_button("Search the output", Glyph::Search, move || desk.searching.set(active.get_untracked()))}
         </div>
     }
-    .into_any()
 }
 
 /// `node1 · 1`.
@@ -108,9 +107,9 @@ fn panel_id(key: &Key) -> String {
 }
 
 #[component]
-fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
+fn Tab(key: Key, active: Memo<Option<Key>>) -> View {
     let desk = desk::current();
-    let key = StoredValue::new(key);
+    let key = Kept::new(key);
     let is_active = memo(move || key.with_value(|key| active.get().as_ref() == Some(key)));
     let name = memo(move || key.with_value(|key| label(desk, key)));
     let title = memo(move || {
@@ -138,7 +137,7 @@ fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
             >
                 {when(move || is_away.get(), move || view! {
                     <span class="spinner" aria-label="reconnecting"></span>
-                }.into_any())}
+                })}
                 {text(move || name.get())}
             </button>
             <button
@@ -154,17 +153,17 @@ fn Tab(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
 }
 
 #[component]
-fn Panel(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
+fn Panel(key: Key, active: Memo<Option<Key>>) -> View {
     let desk = desk::current();
-    let key = StoredValue::new(key);
+    let key = Kept::new(key);
     let is_active = memo(move || key.with_value(|key| active.get().as_ref() == Some(key)));
-    let element = NodeRef::<Div>::new();
-    Effect::new(move |_| {
+    let element = Place::<web_sys::Element>::new();
+    effect(move || {
         if let (true, Some(panel)) = (is_active.get(), element.get()) {
             key.with_value(|key| desk.seat(key, &panel));
         }
     });
-    let is_target = RwSignal::new(false);
+    let is_target = State::new(false);
     let over = move |event: DragEvent| {
         event.prevent_default();
         is_target.set(true);
@@ -196,14 +195,14 @@ fn Panel(key: Key, active: Memo<Option<Key>>) -> impl IntoView {
         >
             {when(move || is_searching.get(), move || view! {
                 <Search key=key.get_value()/>
-            }.into_any())}
+            })}
             {when(move || is_away.get(), move || view! {
                 <p class="panel-notice" role="status">"Reconnecting…"</p>
-            }.into_any())}
+            })}
             <div class="panel-screen" node_ref=element></div>
             {when(move || is_target.get(), move || view! {
                 <p class="panel-drop">"Drop to upload to this node’s home folder"</p>
-            }.into_any())}
+            })}
         </div>
     }
 }

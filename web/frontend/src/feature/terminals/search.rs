@@ -2,20 +2,20 @@
 
 use drydock_model::workspace::Key;
 use leptos::ev::KeyboardEvent;
-use leptos::html::Input;
 use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{flag, icon_button, text, view};
+use crate::reactive::{Kept, State, effect};
+use crate::view::{Place, View, flag, icon_button, text, view};
 
 #[component]
-pub fn Search(key: Key) -> impl IntoView {
+pub fn Search(key: Key) -> View {
     let desk = desk::current();
-    let key = StoredValue::new(key);
-    let input = NodeRef::<Input>::new();
-    let is_missing = RwSignal::new(false);
-    Effect::new(move |_| {
+    let key = Kept::new(key);
+    let input = Place::<web_sys::HtmlInputElement>::new();
+    let is_missing = State::new(false);
+    effect(move || {
         if let Some(input) = input.get() {
             // It has just been drawn, so it can be focused.
             _ = input.focus();

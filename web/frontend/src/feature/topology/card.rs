@@ -8,7 +8,8 @@ use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
 use crate::desk;
-use crate::view::{icon_button, memo, part, view};
+use crate::reactive::{Memo, memo};
+use crate::view::{View, each, icon_button, part, text, view};
 
 /// What the card says, read from the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,45 +23,74 @@ struct Facts {
 }
 
 #[component]
-pub fn Card() -> impl IntoView {
+pub fn Card() -> View {
     let desk = desk::current();
     let facts = memo(move || {
         let chosen = desk.chosen.get()?;
         desk.model.with(|model| facts(model, &chosen))
     });
+    let is_there = memo(move || facts.with(Option::is_some));
+    let keys = move |read: fn(&Facts) -> Vec<String>| {
+        facts.with(|facts| facts.as_ref().map(read).unwrap_or_default())
+    };
+    let of =
+        move |read: fn(&Facts) -> String| facts.with(|facts| facts.as_ref().map(read).unwrap_or_default());
     view! {
         <div class="card-place" aria-live="polite">
-            {part(move || facts.get().map(|facts| {
-                let Facts { title, kind, rows, ports, proxy_host } = facts;
-                view! {
-                    <aside class="details" aria-label="Details">
-                        <header class="details-head">
-                            <span class="details-kind">{kind}</span>
-                            <h3 class="details-title">{title}</h3>
-                            {icon_button("Close the details", Glyph::Close, move || desk.chosen.set(None))}
-                        </header>
-                        <dl class="details-rows">
-                            {rows.into_iter().map(|(name, value)| view! {
-                                <dt>{name}</dt>
-                                <dd>{value}</dd>
-                            }).collect_view()}
-                        </dl>
-                        <div class="node-ports">
-                            {ports.into_iter().map(|port| view! {
-                                <a
-                                    class="port"
-                                    href=desk.port_address(&proxy_host, port)
-                                    target="_blank"
-                                    rel="noopener"
-                                >
-                                    {format!("Open port {port}")}
-                                </a>
-                            }).collect_view()}
-                        </div>
-                    </aside>
-                }
-            }).into_any())}
+            {part(move || is_there.get().then(|| view! {
+                <aside class="details" aria-label="Details">
+                    <header class="details-head">
+                        <span class="details-kind">{text(move || of(|facts| facts.kind.to_owned()))}</span>
+                        <h3 class="details-title">{text(move || of(|facts| facts.title.clone()))}</h3>
+                        {icon_button("Close the details", Glyph::Close, move || desk.chosen.set(None))}
+                    </header>
+                    <dl class="details-rows">
+                        {each(move || keys(Facts::row_keys), move |key| view! { <Row key facts/> })}
+                    </dl>
+                    <div class="node-ports">
+                        {each(
+                            move || keys(|facts| facts.ports.iter().map(u16::to_string).collect()),
+                            move |port| view! { <PortLink port facts/> },
+                        )}
+                    </div>
+                </aside>
+            }))}
         </div>
+    }
+}
+
+impl Facts {
+    /// Places in the list, with their names: a value that changes leaves its row where it is.
+    fn row_keys(&self) -> Vec<String> {
+        self.rows.iter().enumerate().map(|(at, (name, _))| format!("{at} {name}")).collect()
+    }
+}
+
+#[component]
+fn Row(key: String, facts: Memo<Option<Facts>>) -> View {
+    let (at, name) = key.split_once(' ').unwrap_or_default();
+    let at: usize = at.parse().unwrap_or_default();
+    let value = move || {
+        let value = |facts: &Facts| Some(facts.rows.get(at)?.1.clone());
+        facts.with(|facts| facts.as_ref().and_then(value).unwrap_or_default())
+    };
+    view! {
+        <dt>{name}</dt>
+        <dd>{text(value)}</dd>
+    }
+}
+
+#[component]
+fn PortLink(port: String, facts: Memo<Option<Facts>>) -> View {
+    let desk = desk::current();
+    let number: u16 = port.parse().unwrap_or_default();
+    let address = move || {
+        facts.with(|facts| {
+            facts.as_ref().map(|facts| desk.port_address(&facts.proxy_host, number)).unwrap_or_default()
+        })
+    };
+    view! {
+        <a class="port" href=text(address) target="_blank" rel="noopener">{format!("Open port {port}")}</a>
     }
 }
 

@@ -9,25 +9,24 @@ use drydock_model::drawing;
 use drydock_model::shapes::{self, Chosen};
 use drydock_wire::topology::Topology;
 use leptos::ev::KeyboardEvent;
-use leptos::html::Div;
 use leptos::prelude::*;
-use leptos::svg::Svg;
 use web_sys::{Element, Event};
 
 use crate::desk;
-use crate::view::{memo, part, text, view};
+use crate::reactive::{Kept, State, effect, memo};
+use crate::view::{Place, View, part, text, view};
 use card::Card;
 use scene::Scene;
 
 #[component]
-pub fn TopologyPane() -> impl IntoView {
+pub fn TopologyPane() -> View {
     let desk = desk::current();
-    let frame = NodeRef::<Div>::new();
-    let canvas = NodeRef::<Svg>::new();
-    let width = RwSignal::new(400);
-    let observer = StoredValue::new_local(None::<SizeObserver>);
-    let scene = StoredValue::new_local(Scene::default());
-    Effect::new(move |_| {
+    let frame = Place::<Element>::new();
+    let canvas = Place::<Element>::new();
+    let width = State::new(400);
+    let observer = Kept::new(None::<SizeObserver>);
+    let scene = Kept::new(Scene::default());
+    effect(move || {
         if let Some(frame) = frame.get() {
             let element = frame.clone();
             let observed = SizeObserver::on(&frame, move || width.set(element.client_width()));
@@ -36,7 +35,7 @@ pub fn TopologyPane() -> impl IntoView {
     });
     let picture = memo(move || desk.model.with(|model| model.picture()));
     let summary = memo(move || picture.with(summary));
-    Effect::new(move |_| {
+    effect(move || {
         let Some(canvas) = canvas.get() else { return };
         let drawing = picture.with(|picture| drawing::draw(picture, f64::from(width.get())));
         for (name, value) in [("width", drawing.width), ("height", drawing.height)] {
@@ -76,7 +75,6 @@ pub fn TopologyPane() -> impl IntoView {
                     let is_empty = picture.with(|picture| picture.nodes.is_empty());
                     is_empty
                         .then(|| view! { <p class="pane-hint topology-empty">"Add a node to see it here."</p> })
-                        .into_any()
                 })}
             </div>
             <Card/>

@@ -10,9 +10,10 @@ use leptos::prelude::*;
 use crate::api::{self, Trouble};
 use crate::component::icon::{Glyph, Icon};
 use crate::feature::bar::{Brand, ThemeToggle};
+use crate::reactive::{State, memo};
 use crate::remembered;
 use crate::route::Router;
-use crate::view::{flag, memo, part, press, spawn, text, view, when};
+use crate::view::{View, flag, part, press, spawn, text, view, when};
 
 /// What a session is started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +25,20 @@ enum Start {
 
 #[derive(Clone, Copy)]
 struct Desk {
-    playground: RwSignal<Option<Playground>>,
-    labs: RwSignal<Option<Vec<Summary>>>,
+    playground: State<Option<Playground>>,
+    labs: State<Option<Vec<Summary>>>,
     /// What is being started at the moment.
-    starting: RwSignal<Option<Start>>,
-    trouble: RwSignal<Option<Trouble>>,
+    starting: State<Option<Start>>,
+    trouble: State<Option<Trouble>>,
 }
 
 #[component]
-pub fn Landing() -> impl IntoView {
+pub fn Landing() -> View {
     let desk = Desk {
-        playground: RwSignal::default(),
-        labs: RwSignal::default(),
-        starting: RwSignal::default(),
-        trouble: RwSignal::default(),
+        playground: State::default(),
+        labs: State::default(),
+        starting: State::default(),
+        trouble: State::default(),
     };
     provide_context(desk);
     spawn(desk.look());
@@ -71,14 +72,10 @@ impl Desk {
         let labs = api::labs().await;
         let playground = api::playground().await;
         // The page may be another one by now.
-        _ = self.labs.try_set(Some(labs.unwrap_or_default()));
+        self.labs.set(Some(labs.unwrap_or_default()));
         match playground {
-            Ok(playground) => {
-                _ = self.playground.try_set(Some(playground));
-            }
-            Err(trouble) => {
-                _ = self.trouble.try_set(Some(trouble));
-            }
+            Ok(playground) => self.playground.set(Some(playground)),
+            Err(trouble) => self.trouble.set(Some(trouble)),
         }
     }
 
@@ -122,8 +119,8 @@ fn Starter(
     title: String,
     class: &'static str,
     #[prop(into)] name: String,
-    children: Children,
-) -> impl IntoView {
+    children: View,
+) -> View {
     let desk: Desk = expect_context();
     let router: Router = expect_context();
     let mine = start.clone();
@@ -141,14 +138,14 @@ fn Starter(
         >
             {when(move || is_busy.get(), move || view! {
                 <span class="spinner" aria-hidden="true"></span>
-            }.into_any())}
-            {children()}
+            })}
+            {children}
         </button>
     }
 }
 
 #[component]
-fn StartButton() -> impl IntoView {
+fn StartButton() -> View {
     let desk: Desk = expect_context();
     let lasts = memo(move || {
         desk.playground.with(|known| {
@@ -172,7 +169,7 @@ fn StartButton() -> impl IntoView {
 }
 
 #[component]
-fn Full() -> impl IntoView {
+fn Full() -> View {
     let desk: Desk = expect_context();
     let reason =
         memo(move || desk.playground.with(|known| known.as_ref().and_then(|known| known.full.clone())));
@@ -184,13 +181,13 @@ fn Full() -> impl IntoView {
                     <p>{reason}</p>
                     <button class="button button-small" on:click=press(move || spawn(desk.look()))>"Look again"</button>
                 </div>
-            }).into_any())}
+            }))}
         </div>
     }
 }
 
 #[component]
-fn TroubleNote() -> impl IntoView {
+fn TroubleNote() -> View {
     let desk: Desk = expect_context();
     view! {
         <div role="alert">
@@ -199,50 +196,52 @@ fn TroubleNote() -> impl IntoView {
                     <strong>{if trouble.is_full() { "There is no room right now" } else { "That did not work" }}</strong>
                     <p>{trouble.to_string()}</p>
                 </div>
-            }).into_any())}
+            }))}
         </div>
     }
 }
 
 #[component]
-fn RecentSessions() -> impl IntoView {
+fn RecentSessions() -> View {
     let recent = remembered::recent();
     let visits: Vec<Visit> = recent.alive(now()).cloned().collect();
-    (!visits.is_empty()).then(|| {
-        view! {
-            <section class="landing-section" aria-labelledby="recent-title">
-                <h2 class="section-title" id="recent-title">"Your open sessions"</h2>
-                <ul class="recent-list">
-                    {visits.into_iter().map(|visit| view! {
-                        <li>
-                            <a class="recent" href=format!("/p/{}", visit.session)>
-                                <span class="recent-title">
-                                    {if visit.title.is_empty() { "Session".to_owned() } else { visit.title }}
-                                </span>
-                                <span class="recent-id">{visit.session.chars().take(8).collect::<String>()}</span>
-                                <span class="recent-time">
-                                    {format!("opened {}, {} left", clock::ago(now() - visit.opened_at), clock::countdown(visit.expires_at - now()))}
-                                </span>
-                            </a>
-                        </li>
-                    }).collect_view()}
-                </ul>
-            </section>
-        }
-    })
+    if visits.is_empty() {
+        return View::nothing();
+    }
+    view! {
+        <section class="landing-section" aria-labelledby="recent-title">
+            <h2 class="section-title" id="recent-title">"Your open sessions"</h2>
+            <ul class="recent-list">
+                {visits.into_iter().map(|visit| view! {
+                    <li>
+                        <a class="recent" href=format!("/p/{}", visit.session)>
+                            <span class="recent-title">
+                                {if visit.title.is_empty() { "Session".to_owned() } else { visit.title }}
+                            </span>
+                            <span class="recent-id">{visit.session.chars().take(8).collect::<String>()}</span>
+                            <span class="recent-time">
+                                {format!("opened {}, {} left", clock::ago(now() - visit.opened_at), clock::countdown(visit.expires_at - now()))}
+                            </span>
+                        </a>
+                    </li>
+                }).collect::<View>()}
+            </ul>
+        </section>
+    }
 }
 
 #[component]
-fn Templates() -> impl IntoView {
+fn Templates() -> View {
     let desk: Desk = expect_context();
+    let is_in_trouble = memo(move || desk.trouble.with(Option::is_some));
     view! {
         <section class="landing-section" aria-labelledby="templates-title">
             <h2 class="section-title" id="templates-title">"Templates"</h2>
             <div class="cards">
                 {part(move || match desk.playground.get() {
-                    None if desk.trouble.get().is_some() => ().into_any(),
-                    None => view! { <Skeletons/> }.into_any(),
-                    Some(known) => known.templates.into_iter().map(|template| view! { <TemplateCard template/> }).collect_view().into_any(),
+                    None if is_in_trouble.get() => View::nothing(),
+                    None => view! { <Skeletons/> },
+                    Some(known) => known.templates.into_iter().map(|template| view! { <TemplateCard template/> }).collect::<View>(),
                 })}
             </div>
         </section>
@@ -250,12 +249,12 @@ fn Templates() -> impl IntoView {
 }
 
 #[component]
-fn TemplateCard(template: Template) -> impl IntoView {
+fn TemplateCard(template: Template) -> View {
     let Template { name, title, summary, nodes } = template;
     view! {
         <Starter start=Start::Template(name) title=title.clone() class="card" name=format!("Start {title}")>
             <span class="card-picture" aria-hidden="true">
-                {(0..nodes.max(1)).map(|_| view! { <span class="card-node" class:card-node-empty=nodes == 0></span> }).collect_view()}
+                {(0..nodes.max(1)).map(|_| view! { <span class="card-node" class:card-node-empty=nodes == 0></span> }).collect::<View>()}
             </span>
             <span class="card-title">{title}</span>
             <span class="card-text">{summary}</span>
@@ -264,7 +263,7 @@ fn TemplateCard(template: Template) -> impl IntoView {
 }
 
 #[component]
-fn Labs() -> impl IntoView {
+fn Labs() -> View {
     let desk: Desk = expect_context();
     let card = |lab: Summary| {
         let Summary { id, title, summary, level, minutes, tags, steps } = lab;
@@ -277,7 +276,7 @@ fn Labs() -> impl IntoView {
                 <span class="card-title">{title}</span>
                 <span class="card-text">{summary}</span>
                 <span class="card-tags">
-                    {tags.into_iter().map(|tag| view! { <span class="tag">{tag}</span> }).collect_view()}
+                    {tags.into_iter().map(|tag| view! { <span class="tag">{tag}</span> }).collect::<View>()}
                 </span>
             </Starter>
         }
@@ -287,11 +286,11 @@ fn Labs() -> impl IntoView {
             <h2 class="section-title" id="labs-title">"Labs"</h2>
             <div class="cards">
                 {part(move || match desk.labs.get() {
-                    None => view! { <Skeletons/> }.into_any(),
+                    None => view! { <Skeletons/> },
                     Some(labs) if labs.is_empty() => view! {
                         <p class="pane-hint">"This server has no labs."</p>
-                    }.into_any(),
-                    Some(labs) => labs.into_iter().map(card).collect_view().into_any(),
+                    },
+                    Some(labs) => labs.into_iter().map(card).collect::<View>(),
                 })}
             </div>
         </section>
@@ -299,7 +298,7 @@ fn Labs() -> impl IntoView {
 }
 
 #[component]
-fn Skeletons() -> impl IntoView {
+fn Skeletons() -> View {
     view! {
         <span class="card card-skeleton" aria-hidden="true"></span>
         <span class="card card-skeleton" aria-hidden="true"></span>

@@ -13,7 +13,8 @@ use crate::feature::lab::LabPane;
 use crate::feature::nodes::Nodes;
 use crate::feature::terminals::Terminals;
 use crate::feature::topology::TopologyPane;
-use crate::view::{flag, memo, text, view, when};
+use crate::reactive::{State, memo};
+use crate::view::{Live, View, flag, part, text, view, when};
 
 /// Below this there is room for one pane at a time.
 const NARROW: &str = "(max-width: 800px)";
@@ -21,33 +22,30 @@ const NARROW: &str = "(max-width: 800px)";
 const MEDIUM: &str = "(max-width: 1560px)";
 
 #[component]
-pub fn SessionPage(id: String, read_only: bool) -> impl IntoView {
+pub fn SessionPage(id: String, read_only: bool) -> View {
     let desk = desk::provide(id, read_only);
     let phase = memo(move || desk.model.with(|model| model.phase));
-    move || match phase.get() {
+    part(move || match phase.get() {
         Phase::Loading => view! {
             <main class="sorry" aria-busy="true">
                 <span class="spinner spinner-large" aria-hidden="true"></span>
                 <p class="sorry-text" role="status">"Opening the session…"</p>
             </main>
-        }
-        .into_any(),
-        Phase::Live => view! { <Workbench/> }.into_any(),
+        },
+        Phase::Live => view! { <Workbench/> },
         Phase::Ended => view! {
             <Sorry
                 title="This session has ended"
                 text="Its time was up or someone ended it. Its nodes and everything on them are gone."
             />
-        }
-        .into_any(),
+        },
         Phase::Missing => view! {
             <Sorry
                 title="There is no such session"
                 text="It may have expired, or the link is incomplete. Nodes of expired sessions are deleted."
             />
-        }
-        .into_any(),
-    }
+        },
+    })
 }
 
 fn matches(query: &str) -> bool {
@@ -55,14 +53,14 @@ fn matches(query: &str) -> bool {
 }
 
 #[component]
-fn Workbench() -> impl IntoView {
+fn Workbench() -> View {
     let desk = desk::current();
     let panes = Panes::remembered(matches(NARROW));
     let has_lab = memo(move || desk.model.with(|model| model.lab.is_some()));
     let shows_lab = memo(move || has_lab.get() && panes.lab.get());
     let is_stacked = memo(move || shows_lab.get() && matches(MEDIUM));
-    let lab_width = RwSignal::new(430.0);
-    let topology_size = RwSignal::new(400.0);
+    let lab_width = State::new(430.0);
+    let topology_size = State::new(400.0);
     view! {
         <div class="session" class:session-read-only=desk.read_only>
             <Bar panes/>
@@ -71,13 +69,13 @@ fn Workbench() -> impl IntoView {
             <main class="workbench" class:workbench-stacked=flag(move || is_stacked.get())>
                 {when(move || panes.nodes.get(), move || view! {
                     <Nodes/>
-                }.into_any())}
+                })}
                 {when(move || shows_lab.get(), move || view! {
                     <div class="lab-place" style:width=text(move || format!("{}px", lab_width.get() as i32))>
                         <LabPane/>
                     </div>
                     <Splitter label="Width of the lab" size=lab_width grows=1.0 vertical=false/>
-                }.into_any())}
+                })}
                 <div class="workbench-middle">
                     <Terminals/>
                     {when(move || panes.topology.get(), move || view! {
@@ -85,7 +83,7 @@ fn Workbench() -> impl IntoView {
                             label="Size of the topology"
                             size=topology_size
                             grows=-1.0
-                            vertical=Signal::derive(move || is_stacked.get())
+                            vertical=Live::changing(move || is_stacked.get())
                         />
                         <div
                             class="topology-place"
@@ -93,7 +91,7 @@ fn Workbench() -> impl IntoView {
                         >
                             <TopologyPane/>
                         </div>
-                    }.into_any())}
+                    })}
                 </div>
             </main>
         </div>

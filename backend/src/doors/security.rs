@@ -8,10 +8,10 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::origin::host;
 
-/// Styles may be inline: the terminal computes its own.
+/// Nothing inline, styles neither: what the terminal computes goes through the object model (`web/terminal/js/styles.js`).
 fn policy(host: &str) -> String {
     format!(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
          img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{host} wss://{host}; \
          worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )

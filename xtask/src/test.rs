@@ -5,10 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{run as run_command, stage, succeeds};
-use crate::{dist, e2e, machine, packages, places};
-
-/// Built for the browser alone, by [`crate::web`].
-const WEB_ONLY: &[&str] = &["drydock-frontend", "drydock-terminal"];
+use crate::{dist, e2e, machine, packages, places, web};
 
 type Stage = (&'static str, fn() -> Result<()>);
 
@@ -46,17 +43,19 @@ fn format() -> Result<()> {
     run_cargo(&["fmt", "--all", "--check"])
 }
 
+/// What is for the browser alone is linted for it.
 fn lints() -> Result<()> {
     let mut arguments = vec!["clippy", "--workspace", "--all-targets"];
-    WEB_ONLY.iter().for_each(|package| arguments.extend(["--exclude", package]));
+    web::PACKAGES.iter().for_each(|package| arguments.extend(["--exclude", package]));
     arguments.extend(["--", "-D", "warnings"]);
-    run_cargo(&arguments)
+    run_cargo(&arguments)?;
+    web::lint(&places::cache())
 }
 
 /// Unit, kernel and engine tests. Each test is a process of its own (nextest): namespaces belong to processes.
 fn units() -> Result<()> {
     let mut arguments = vec!["nextest", "run", "--workspace", "--cargo-profile", "release", "--no-fail-fast"];
-    WEB_ONLY.iter().for_each(|package| arguments.extend(["--exclude", package]));
+    web::PACKAGES.iter().for_each(|package| arguments.extend(["--exclude", package]));
     run_cargo(&arguments)
 }
 

@@ -17,6 +17,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Cargo's name of the page's package, and wasm-bindgen's of its files (`web/bundle.js` expects the latter).
 const PACKAGE: &str = "drydock-frontend";
 const GLUE: &str = "drydock_frontend";
+/// What compiles for the browser only, and is linted here.
+pub const PACKAGES: &[&str] = &[PACKAGE, "drydock-terminal"];
 
 /// What browsers have had since 2022 and rustc emits.
 const FEATURES: &[&str] = &[
@@ -28,15 +30,13 @@ const FEATURES: &[&str] = &[
     "--enable-sign-ext",
 ];
 
-/// Small first: one kind of view instead of one type per component, and panics that trap without words (a browser's
-/// reader has no use for file names and line numbers of this code; a debug build says them).
-const FLAGS: &[&str] = &[
-    "--cfg=erase_components",
-    "-Zunstable-options",
-    "-Cpanic=immediate-abort",
-    "-Zlocation-detail=none",
-    "-Zfmt-debug=none",
-];
+/// Small first. Nothing lies below the linker's stack, so the lowest addresses are never meant.
+const SMALLER: &[&str] = &["-Oz", "--converge", "--low-memory-unused"];
+
+/// Panics trap without words: a browser's reader has no use for file names and line numbers of this code; a debug
+/// build says them.
+const FLAGS: &[&str] =
+    &["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Zfmt-debug=none"];
 
 pub fn build(dist: &Path, cache: &Path) -> Result<()> {
     let web = places::checkout().join("web");
@@ -48,7 +48,7 @@ pub fn build(dist: &Path, cache: &Path) -> Result<()> {
     let compiler = Compiler::find()?;
     let wasm_bindgen = wasm_bindgen(cache)?;
     stage("get xterm.js and the bundler", || node_modules(&web))?;
-    stage("compile the page", || compiler.build(cache))?;
+    stage("compile the page", || run(compiler.cargo("build", cache)?.args(["--package", PACKAGE])))?;
     stage("bundle the page", || {
         let glue = cache.join("web-glue");
         clear(&glue)?;
@@ -60,7 +60,7 @@ pub fn build(dist: &Path, cache: &Path) -> Result<()> {
             .arg(&wasm))?;
         let module = glue.join(format!("{GLUE}_bg.wasm"));
         run(Command::new(web.join("node_modules/.bin/wasm-opt"))
-            .arg("-Oz")
+            .args(SMALLER)
             .args(FEATURES)
             .arg(&module)
             .arg("-o")
@@ -73,6 +73,15 @@ pub fn build(dist: &Path, cache: &Path) -> Result<()> {
         clear(&out)?;
         fs::rename(&fresh, &out).with_context(|| format!("cannot write {}", out.display()))
     })
+}
+
+/// Clippy over [`PACKAGES`], as they are built.
+pub fn lint(cache: &Path) -> Result<()> {
+    let mut cargo = Compiler::find()?.cargo("clippy", cache)?;
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    run(cargo.args(["--", "-D", "warnings"]))
 }
 
 fn clear(folder: &Path) -> Result<()> {
@@ -101,10 +110,18 @@ impl Compiler {
         Ok(Self::Debian)
     }
 
-    fn build(&self, cache: &Path) -> Result<()> {
-        let mut cargo = Command::new("cargo");
+    /// `cargo build` or `cargo clippy` for the browser; which packages is left to be said.
+    fn cargo(&self, verb: &str, cache: &Path) -> Result<Command> {
+        let mut cargo = match (self, verb) {
+            // Clippy looks for its driver beside itself, and the driver has to be of the compiler's version.
+            (Self::Debian, "clippy") => {
+                packages::ensure(&["rust-web-clippy"])?;
+                Command::new("/usr/bin/cargo-clippy")
+            }
+            _ => Command::new("cargo"),
+        };
         cargo
-            .args(["build", "--profile", "web", "--package", PACKAGE, "--target", TARGET])
+            .args([verb, "--profile", "web", "--target", TARGET])
             .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
             .env("CARGO_TARGET_DIR", target(cache))
             // Building the standard library is not stable, and Debian has no nightly.
@@ -115,7 +132,7 @@ impl Compiler {
         if let Self::Debian = self {
             cargo.env("RUSTC", "/usr/bin/rustc");
         }
-        run(&mut cargo)
+        Ok(cargo)
     }
 }
 
@@ -175,7 +192,7 @@ fn node_modules(web: &Path) -> Result<()> {
 /// Changes when a source of the page does.
 fn stamp(web: &Path) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    FLAGS.hash(&mut hasher);
+    (FLAGS, SMALLER).hash(&mut hasher);
     hash_folder(web, &mut hasher)?;
     for file in ["Cargo.lock", "Cargo.toml", "xtask/src/web.rs"] {
         hash_file(&places::checkout().join(file), &mut hasher)?;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# drydock-engine and Debian's dockerd through the Engine API, in one run, with the kernel's own price first.
+# drydock-engine and Debian's dockerd through the Engine API and the docker command line, in one run, each figure with
+# the issue's limit and the kernel's own price of as many bare containers (on two processors) beside it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dist="${DIST:-$PWD/dist}"
@@ -14,8 +15,9 @@ finish() {
 }
 trap finish EXIT
 
-cargo build --quiet --release --package drydock-bench --example bare_clone --package drydock-runtime
-bench/bare_clone.sh "$target/examples/bare_clone" "$scratch"
+cargo build --quiet --release --package drydock-bench
+cargo build --quiet --release --package drydock-runtime --example bare_clone
+bare=$(bench/bare_clone.sh "$target/examples/bare_clone" "$scratch" | tee /dev/stderr | grep --only-matching '[0-9]*$')
 tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
 
 # engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, until its socket answers.
@@ -36,4 +38,4 @@ engine() {
 
 engine ours "$dist/bin/drydock-engine"
 PATH="$peers/usr/sbin:$peers/usr/bin:$PATH" engine dockerd "$peers/usr/sbin/dockerd"
-"$target/drydock-bench" engine bench:latest "ours=$scratch/ours.sock" "dockerd=$scratch/dockerd.sock"
+"$target/drydock-bench" engine bench:latest "$bare" "ours=$scratch/ours.sock" "dockerd=$scratch/dockerd.sock"

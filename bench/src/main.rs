@@ -1,4 +1,5 @@
-//! Times a Docker engine through its API, side by side with a peer: `drydock-bench engine IMAGE NAME=SOCKET…`.
+//! Times a Docker engine through its API, side by side with a peer: `drydock-bench engine IMAGE BARE_MICROSECONDS
+//! NAME=SOCKET…`.
 //!
 //! Runs are interleaved (A B A B …), since these machines are shared and their speed drifts: trust the ratios.
 #![forbid(unsafe_code)]
@@ -12,9 +13,9 @@ use anyhow::{Result, bail};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
-        Some((command, rest)) if command == "engine" && rest.len() >= 2 => {
-            engine::compare(&rest[0], &rest[1..])
+        Some((command, rest)) if command == "engine" && rest.len() >= 3 => {
+            engine::compare(&rest[0], rest[1].parse::<f64>()? / 1e3, &rest[2..])
         }
-        _ => bail!("usage: drydock-bench engine IMAGE NAME=SOCKET…"),
+        _ => bail!("usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…"),
     }
 }

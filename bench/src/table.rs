@@ -1,17 +1,15 @@
 //! Samples and how they are printed.
 
-use std::time::Duration;
-
-/// Milliseconds of every run of one figure, per contestant.
+/// The value of every run of one figure, per contestant.
 #[derive(Debug, Default)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    pub fn push(&mut self, duration: Duration) {
-        self.0.push(duration.as_secs_f64() * 1e3);
+    pub fn push(&mut self, value: f64) {
+        self.0.push(value);
     }
 
-    /// Milliseconds; `NAN` without a sample.
+    /// `NAN` without a sample.
     pub fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -19,12 +17,19 @@ impl Samples {
     }
 }
 
-/// One line: the figure, then each contestant's median and its ratio to the first.
-pub fn row(figure: &str, contestants: &[(String, Samples)]) -> String {
+/// One line: the figure, each contestant's median and its ratio to the first, the limit, and what bare processes cost.
+pub fn row(
+    figure: &str,
+    unit: &str,
+    contestants: &[(String, Samples)],
+    limit: &str,
+    floor: Option<f64>,
+) -> String {
     let first = contestants.first().map_or(f64::NAN, |(_, samples)| samples.median());
     let cells = contestants.iter().map(|(name, samples)| {
         let median = samples.median();
-        format!("{name} {median:8.2} ms ({:.1}×)", median / first)
+        format!("{name} {median:8.2} {unit:<3} ({:.1}×)", median / first)
     });
-    format!("{figure:<44} {}", cells.collect::<Vec<_>>().join("   "))
+    let floor = floor.map_or("–".to_owned(), |floor| format!("{floor:.2}"));
+    format!("{figure:<40} {}   limit {limit:<11} bare {floor}", cells.collect::<Vec<_>>().join("   "))
 }

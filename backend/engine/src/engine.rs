@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::host::Host;
 use crate::image::{self, ImageService};
 use crate::network::{self, NetworkService};
+use crate::trash::{self, Trash};
 use crate::volume::{self, Volumes};
 
 /// The whole engine. Doors hold it as `Arc<Engine>`; the rooms inside know each other only through it.
@@ -24,6 +25,7 @@ pub struct Engine {
     pub volumes: Volumes,
     pub containers: Containers,
     pub execs: Execs,
+    pub trash: Trash,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,8 @@ pub enum OpenError {
     Networks(#[source] network::OpenError),
     #[error("open the volume store")]
     Volumes(#[source] volume::OpenError),
+    #[error("open the trash")]
+    Trash(#[source] trash::OpenError),
     #[error("load containers")]
     Containers(#[source] crate::container::LoadError),
 }
@@ -54,6 +58,7 @@ impl Engine {
         let networks = NetworkService::open(&config, events.clone()).await.map_err(OpenError::Networks)?;
         let volumes = Volumes::open(&config, events.clone()).map_err(OpenError::Volumes)?;
         let containers = Containers::load(&config).map_err(OpenError::Containers)?;
+        let trash = Trash::open([&config.data_root, &config.exec_root]).map_err(OpenError::Trash)?;
         let id = own_id(&config)?;
         let host = Host::detect();
         let engine = Arc::new(Self {
@@ -66,6 +71,7 @@ impl Engine {
             volumes,
             containers,
             execs: Execs::default(),
+            trash,
         });
         crate::container::restore::restore(&engine).await;
         Ok(engine)

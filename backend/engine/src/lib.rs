@@ -21,6 +21,7 @@ pub mod image;
 pub mod log;
 pub mod network;
 pub mod stream;
+pub mod trash;
 pub mod volume;
 pub mod wire;
 

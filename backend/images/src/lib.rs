@@ -50,6 +50,6 @@ pub use pack::{Deleted, PackError, pack};
 pub use reference::{Named, Reference, ReferenceError};
 pub use refs::IndexError;
 pub use remove::{RemoveError, Removed};
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Detached, Durability, Snapshot, SnapshotError};
 pub use store::{FindError, OpenError, Store};
 pub use stream::decompress;

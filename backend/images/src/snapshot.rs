@@ -41,10 +41,29 @@ pub enum SnapshotError {
     Remove { path: PathBuf, source: io::Error },
 }
 
+/// What a power cut may do to what a container wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// `fsync` in the container reaches the disk, and unmounting flushes the file system below.
+    #[default]
+    Flushed,
+    /// Nothing waits for the disk (overlayfs `volatile`): after a power cut, and only then, the layer may be torn.
+    /// For containers that no power cut outlives anyway: those removed at their end, and those of a node.
+    Volatile,
+}
+
+/// A root file system that no path leads to any more. Dropped, it is freed, which may wait for the disk: the kernel
+/// flushes the file system below an overlay with its last user.
+#[derive(Debug)]
+pub struct Detached {
+    _root: OwnedFd,
+}
+
 /// `snapshots/<container>/`, mounted or not.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub image: ImageId,
+    pub durability: Durability,
     /// Topmost first.
     pub lower: Vec<PathBuf>,
     pub upper: PathBuf,
@@ -59,17 +78,30 @@ struct Record {
     image: ImageId,
     /// Diffids, topmost first.
     layers: Vec<crate::digest::DiffId>,
+    #[serde(default)]
+    volatile: bool,
 }
 
 impl Store {
     /// Makes the folders of a container's root file system over `image`; mounts nothing.
     pub fn prepare(&self, container: &str, image: &Image) -> Result<Snapshot, SnapshotError> {
+        self.prepare_as(container, image, Durability::Flushed)
+    }
+
+    /// [`prepare`](Self::prepare) for every mount of it to come.
+    pub fn prepare_as(
+        &self,
+        container: &str,
+        image: &Image,
+        durability: Durability,
+    ) -> Result<Snapshot, SnapshotError> {
         let folder = self.snapshot_folder(container)?;
         if self.layer_paths(image).len() != image.layers.len() {
             return Err(SnapshotError::LayerMissing(image.id.clone()));
         }
         let layers = image.layers.iter().rev().map(|layer| layer.diff_id.clone()).collect();
-        let record = Record { image: image.id.clone(), layers };
+        let volatile = durability == Durability::Volatile;
+        let record = Record { image: image.id.clone(), layers, volatile };
         let snapshot = self.snapshot_at(folder, &record)?;
         for path in [&snapshot.folder, &snapshot.upper, &snapshot.work, &snapshot.merged] {
             make(path)?;
@@ -137,7 +169,8 @@ impl Store {
             lower.push(empty);
         }
         let [upper, work, merged] = ["upper", "work", "merged"].map(|name| folder.join(name));
-        Ok(Snapshot { image: record.image.clone(), lower, upper, work, merged, folder })
+        let durability = if record.volatile { Durability::Volatile } else { Durability::Flushed };
+        Ok(Snapshot { image: record.image.clone(), durability, lower, upper, work, merged, folder })
     }
 }
 
@@ -145,6 +178,7 @@ impl Snapshot {
     /// Mounts the root file system unless it is mounted already; answers where.
     pub fn mount(&self) -> Result<&Path, SnapshotError> {
         if !self.is_mounted()? {
+            self.forget_volatile_mount();
             let mounted = self.mount_by_descriptor().or_else(|error| match error.raw_os_error() {
                 // Kernels before 6.8 do not know `lowerdir+`.
                 Some(number) if number == rustix::io::Errno::INVAL.raw_os_error() => self.mount_by_path(),
@@ -153,6 +187,13 @@ impl Snapshot {
             mounted.map_err(|source| SnapshotError::Mount { path: self.merged.clone(), source })?;
         }
         Ok(&self.merged)
+    }
+
+    /// overlayfs refuses a layer that was mounted volatile before, since it cannot know of a power cut in between. We
+    /// know what we promised for it.
+    fn forget_volatile_mount(&self) {
+        // Absent after every other mount; if it cannot be removed the mount says so.
+        let _ = fs::remove_dir_all(self.work.join("work/incompat"));
     }
 
     fn mount_by_descriptor(&self) -> io::Result<()> {
@@ -165,6 +206,9 @@ impl Snapshot {
         options.push(("workdir", text(&self.work)?));
         if in_user_namespace() {
             options.push(("userxattr", String::new()));
+        }
+        if self.durability == Durability::Volatile {
+            options.push(("volatile", String::new()));
         }
         let options: Vec<(&str, &str)> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let mount = new_filesystem("overlay", Some("overlay"), &options, Attributes::empty())?;
@@ -187,6 +231,9 @@ impl Snapshot {
         );
         if in_user_namespace() {
             options.push_str(",userxattr");
+        }
+        if self.durability == Durability::Volatile {
+            options.push_str(",volatile");
         }
         let options = std::ffi::CString::new(options)?;
         Ok(rustix::mount::mount("overlay", &self.merged, "overlay", MountFlags::empty(), options.as_c_str())?)
@@ -211,6 +258,27 @@ impl Snapshot {
             Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
             Err(error) => Err(SnapshotError::Unmount { path: self.merged.clone(), source: error.into() }),
         }
+    }
+
+    /// Unmounts the root file system and leaves to the caller when it is freed; nothing when it is not mounted.
+    pub fn detach(&self) -> Result<Option<Detached>, SnapshotError> {
+        if !self.is_mounted()? {
+            return Ok(None);
+        }
+        let root =
+            rustix::fs::open(&self.merged, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|error| SnapshotError::Unmount {
+                    path: self.merged.clone(),
+                    source: error.into(),
+                })?;
+        self.unmount()?;
+        Ok(Some(Detached { _root: root }))
+    }
+
+    /// Detaches it; answers the folder too, which is the caller's to remove.
+    pub fn abandon(self) -> Result<(PathBuf, Option<Detached>), SnapshotError> {
+        let detached = self.detach()?;
+        Ok((self.folder, detached))
     }
 
     /// Unmounts it and removes what the container wrote.

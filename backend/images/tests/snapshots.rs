@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use drydock_images::{Deleted, DiffId, Digest, Kind, Store, pack};
+use drydock_images::{Deleted, DiffId, Digest, Durability, Kind, Store, pack};
 use support::{Tar, image, store};
 
 /// Undoes the mount even when a test fails.
@@ -73,6 +73,26 @@ fn a_removed_snapshot_leaves_no_mount_and_no_folder() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(root.to_str().unwrap()));
     assert_eq!(store.snapshots().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_volatile_root_is_mounted_again_with_what_was_written() {
+    let (_folder, store) = store();
+    let image = image(&store, "app", &[base()]);
+    store.prepare_as("c1", &image, Durability::Volatile).unwrap();
+    for text in ["first", "second"] {
+        let snapshot = store.snapshot("c1").unwrap();
+        let root = snapshot.mount().unwrap().to_owned();
+        let _mounted = Mounted(&snapshot);
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let line = mounts.lines().find(|line| line.contains(root.to_str().unwrap())).unwrap();
+        assert!(line.contains("volatile"), "{line}");
+        assert_eq!(root.join("written").exists(), text == "second");
+        fs::write(root.join("written"), text).unwrap();
+        let detached = snapshot.detach().unwrap();
+        assert!(detached.is_some() && !root.join("written").exists(), "no path leads to it");
+    }
+    assert!(store.snapshot("c1").unwrap().detach().unwrap().is_none());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bollard_stubs::models::{EndpointSettings, HostConfig};
+use drydock_images::Durability;
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -142,7 +143,8 @@ pub async fn create(
 
 async fn make(engine: &Engine, container: &Container, image: &Image) -> Result<(), CreateError> {
     std::fs::create_dir_all(&container.dir).map_err(CreateError::Folder)?;
-    engine.images.create_rootfs(container.id.as_str(), image).map_err(CreateError::Rootfs)?;
+    let durability = durability(engine, &container.record());
+    engine.images.create_rootfs(container.id.as_str(), image, durability).map_err(CreateError::Rootfs)?;
     let mut points = container.record().mounts.clone();
     for point in points.iter_mut().filter(|point| point.kind == Kind::Volume) {
         make_volume(engine, point)?;
@@ -155,6 +157,16 @@ async fn make(engine: &Engine, container: &Container, image: &Image) -> Result<(
     }
     container.update(|record| record.mounts = points)?;
     Ok(())
+}
+
+/// moby lets every container flush what it writes, and pays for it at every unmount. Nobody can come back for what a
+/// `--rm` container wrote, nor, after a power cut, for a node and its containers (their namespaces are gone).
+fn durability(engine: &Engine, record: &Record) -> Durability {
+    if record.auto_remove() || engine.host.in_user_namespace {
+        Durability::Volatile
+    } else {
+        Durability::Flushed
+    }
 }
 
 fn make_volume(engine: &Engine, point: &mut MountPoint) -> Result<(), CreateError> {

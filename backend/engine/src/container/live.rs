@@ -41,6 +41,8 @@ pub struct Container {
     pub verbs: tokio::sync::Mutex<()>,
     /// Held from a start until what the run needed is given back.
     pub run: Arc<tokio::sync::Mutex<()>>,
+    /// Held while the last run's root file system, unmounted already, is flushed and freed.
+    pub freeing: Arc<tokio::sync::Mutex<()>>,
     record: Mutex<Record>,
     phase: watch::Sender<Phase>,
     waiting: Mutex<Vec<WaitingAttach>>,
@@ -67,6 +69,7 @@ impl Container {
             id,
             verbs: tokio::sync::Mutex::default(),
             run: Arc::default(),
+            freeing: Arc::default(),
             record: Mutex::new(record),
             phase: watch::Sender::new(phase),
             waiting: Mutex::default(),

@@ -112,8 +112,17 @@ pub async fn release(engine: &Engine, container: &Container) {
     if shm.exists() {
         let _ = nix::mount::umount2(&shm, nix::mount::MntFlags::MNT_DETACH);
     }
-    if let Err(error) = engine.images.unmount_rootfs(container.id.as_str()) {
-        tracing::error!(container.id = %container.id, "{}", crate::error::chain(&error));
+    match engine.images.detach_rootfs(container.id.as_str()) {
+        Ok(None) => {}
+        Ok(Some(root)) => {
+            // A start waits until it is free, a removal does not.
+            let busy = container.freeing.clone().lock_owned().await;
+            tokio::task::spawn_blocking(move || {
+                drop(root);
+                drop(busy);
+            });
+        }
+        Err(error) => tracing::error!(container.id = %container.id, "{}", crate::error::chain(&error)),
     }
     let points = container.record().mounts.clone();
     for point in points.iter().filter(|point| !point.name.is_empty()) {

@@ -108,21 +108,20 @@ async fn end(engine: &Arc<Engine>, container: &Arc<Container>, force: bool) -> R
 
 fn erase(engine: &Engine, container: &Container) -> Result<(), RemoveError> {
     let id = || container.id.to_string();
-    match engine.images.remove_rootfs(container.id.as_str()) {
-        Ok(()) | Err(RootfsError::Missing(_)) => {}
+    let take = |folder: &std::path::Path| {
+        engine.trash.take(folder).map_err(|source| RemoveError::Folder { id: id(), source })
+    };
+    match engine.images.abandon_rootfs(container.id.as_str()) {
+        Ok((folder, detached)) => {
+            take(&folder)?;
+            // After its files: what is unlinked is not written to the disk any more.
+            detached.into_iter().for_each(|root| engine.trash.free(root));
+        }
+        Err(RootfsError::Missing(_)) => {}
         Err(source) => return Err(RemoveError::Rootfs { id: id(), source }),
     }
-    // The record goes first: without it the rest is debris, with it half a container would come back.
-    let _ = std::fs::remove_file(container.dir.join("container.json"));
-    for folder in [&container.run_dir, &container.dir] {
-        match std::fs::remove_dir_all(folder) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(RemoveError::Folder { id: id(), source });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    take(&container.run_dir)?;
+    take(&container.dir)
 }
 
 fn remove_anonymous_volumes(engine: &Engine, container: &Container) {

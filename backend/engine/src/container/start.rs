@@ -183,6 +183,7 @@ async fn failed(engine: &Engine, container: &Container, error: &StartError) {
 /// Everything up to the first process; answers the connection that waits for its end.
 async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(Connection, i32), StartError> {
     let record = container.record().clone();
+    drop(container.freeing.lock().await);
     let root = engine.images.mount_rootfs(container.id.as_str()).map_err(StartError::Rootfs)?;
     let record = ready_mounts(engine, container, record)?;
     let (joined, network) = join(engine, container, &record).await?;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use drydock_images::{FindError, IndexError, SnapshotError, Store};
+use drydock_images::{Detached, Durability, FindError, IndexError, SnapshotError, Store};
 use drydock_registry::{Client, Options};
 use http::StatusCode;
 
@@ -129,9 +129,14 @@ impl ImageService {
     }
 
     /// Records a writable layer for `container` over `image`. Mounts nothing.
-    pub fn create_rootfs(&self, container: &str, image: &Image) -> Result<(), RootfsError> {
+    pub fn create_rootfs(
+        &self,
+        container: &str,
+        image: &Image,
+        durability: Durability,
+    ) -> Result<(), RootfsError> {
         self.store
-            .prepare(container, &image.stored)
+            .prepare_as(container, &image.stored, durability)
             .map(drop)
             .map_err(|source| rootfs_error(container, source))
     }
@@ -147,6 +152,18 @@ impl ImageService {
     pub fn unmount_rootfs(&self, container: &str) -> Result<(), RootfsError> {
         let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
         snapshot.unmount().map_err(|source| rootfs_error(container, source))
+    }
+
+    /// Unmounts it; what is answered may wait for the disk when it is dropped.
+    pub fn detach_rootfs(&self, container: &str) -> Result<Option<Detached>, RootfsError> {
+        let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
+        snapshot.detach().map_err(|source| rootfs_error(container, source))
+    }
+
+    /// Unmounts it; the folder of the writable layer is the caller's to remove.
+    pub fn abandon_rootfs(&self, container: &str) -> Result<(PathBuf, Option<Detached>), RootfsError> {
+        let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;
+        snapshot.abandon().map_err(|source| rootfs_error(container, source))
     }
 
     /// Unmounts and removes the writable layer and its record.

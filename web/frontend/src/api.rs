@@ -7,8 +7,7 @@ use drydock_browser::window;
 use drydock_model::json;
 use drydock_wire::lab::{Lab, Progress, Summary};
 use drydock_wire::session::{Failure, Instance, Playground, Session, Terminal};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, FormData, Headers, RequestInit, Response, XmlHttpRequest};
@@ -49,14 +48,19 @@ impl Trouble {
 
 pub type Answer<T> = Result<T, Trouble>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct NewSession {
     pub session_id: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Verdict {
     correct: bool,
+}
+
+drydock_model::reads! {
+    NewSession { session_id }
+    Verdict { correct }
 }
 
 #[derive(Debug, Serialize)]
@@ -200,11 +204,11 @@ impl Body {
     }
 }
 
-async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
+async fn get<T: json::Read>(path: &str) -> Answer<T> {
     read(path, &send("GET", path, None).await?)
 }
 
-fn read<T: DeserializeOwned>(path: &str, text: &str) -> Answer<T> {
+fn read<T: json::Read>(path: &str, text: &str) -> Answer<T> {
     json::read(text).ok_or_else(|| Trouble::Unreadable { path: path.to_owned() })
 }
 

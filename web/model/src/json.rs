@@ -1,62 +1,149 @@
-//! Reads JSON into our messages, small: it is half of what the page would weigh with a general reader.
+//! Reads JSON into our messages, small: with serde's readers, one for each message, the page would weigh a fifth more.
 //!
-//! Numbers are read to about 15 digits, enums only where they are bare words (tagged ones come as maps), and an error
-//! says nothing but that there is one: both ends are ours, and there is nobody to tell where a comma is missing.
+//! A text becomes a tree, and a message takes its fields out of the tree ([`Read`]; `messages` has the lists of fields).
+//! Nothing on the way can fail alone: what is missing is noted, and in the end there is a message or there is none.
+//! There is nobody to tell where a comma is missing, since both ends are ours.
 
-use std::fmt;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Json>),
+    Map(Vec<(String, Json)>),
+}
 
-/// `None` when `text` is no JSON, or not of this shape.
-pub fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+static NULL: Json = Json::Null;
+
+/// `None` when `text` is no JSON.
+pub fn parse(text: &str) -> Option<Json> {
     let mut reader = Reader { text: text.as_bytes(), at: 0 };
-    let value = T::deserialize(&mut reader).ok()?;
+    let value = reader.value()?;
     (reader.peek() == 0).then_some(value)
 }
 
-#[derive(Debug)]
-struct Unreadable;
+/// `None` when `text` is no JSON, or not of this shape.
+pub fn read<T: Read>(text: &str) -> Option<T> {
+    parse(text)?.to()
+}
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unreadable")
+impl Json {
+    /// `None` when it is not of this shape.
+    pub fn to<T: Read>(&self) -> Option<T> {
+        let flaws = Flaws::default();
+        let value = T::read(self, &flaws);
+        (!flaws.0.get()).then_some(value)
+    }
+
+    /// `null` when there is none.
+    #[inline(never)]
+    pub fn get(&self, name: &str) -> &Json {
+        match self {
+            Self::Map(fields) => fields.iter().find(|(key, _)| key == name).map_or(&NULL, |(_, value)| value),
+            _ => &NULL,
+        }
+    }
+
+    /// `null` when the list ends before.
+    pub fn at(&self, index: usize) -> &Json {
+        self.items().get(index).unwrap_or(&NULL)
+    }
+
+    fn items(&self) -> &[Json] {
+        if let Self::List(items) = self { items } else { &[] }
     }
 }
 
-impl std::error::Error for Unreadable {}
+/// Whether anything was not as it should be.
+#[derive(Debug, Default)]
+pub struct Flaws(Cell<bool>);
 
-/// Words of an error would be most of the code: none is kept.
-impl de::Error for Unreadable {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-    fn invalid_type(_: de::Unexpected, _: &dyn de::Expected) -> Self {
-        Self
-    }
-    fn invalid_value(_: de::Unexpected, _: &dyn de::Expected) -> Self {
-        Self
-    }
-    fn invalid_length(_: usize, _: &dyn de::Expected) -> Self {
-        Self
-    }
-    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
-        Self
-    }
-    fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
-        Self
-    }
-    fn missing_field(_: &'static str) -> Self {
-        Self
-    }
-    fn duplicate_field(_: &'static str) -> Self {
-        Self
+impl Flaws {
+    pub fn note(&self) {
+        self.0.set(true);
     }
 }
 
-type Read<T> = Result<T, Unreadable>;
+/// Taken out of JSON. What is not there is noted, and stands as nothing in the value, which is then not used.
+pub trait Read: Sized {
+    fn read(json: &Json, flaws: &Flaws) -> Self;
+}
+
+impl Read for String {
+    #[inline(never)]
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        if let Json::Text(text) = json {
+            return text.clone();
+        }
+        flaws.note();
+        Self::new()
+    }
+}
+
+impl Read for bool {
+    #[inline(never)]
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        if let Json::Bool(is) = json {
+            return *is;
+        }
+        flaws.note();
+        false
+    }
+}
+
+impl Read for f64 {
+    #[inline(never)]
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        if let Json::Number(number) = json {
+            return *number;
+        }
+        flaws.note();
+        0.0
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty)*) => {
+        $(impl Read for $number {
+            fn read(json: &Json, flaws: &Flaws) -> Self {
+                f64::read(json, flaws) as Self
+            }
+        })*
+    };
+}
+
+numbers!(f32 i64 u64 u32 u16);
+
+impl<T: Read> Read for Option<T> {
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        (*json != Json::Null).then(|| T::read(json, flaws))
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    #[inline(never)]
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        if !matches!(json, Json::List(_)) {
+            flaws.note();
+        }
+        json.items().iter().map(|item| T::read(item, flaws)).collect()
+    }
+}
+
+impl<T: Read> Read for BTreeMap<String, T> {
+    #[inline(never)]
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        let Json::Map(fields) = json else {
+            flaws.note();
+            return Self::new();
+        };
+        fields.iter().map(|(name, value)| (name.clone(), T::read(value, flaws))).collect()
+    }
+}
 
 struct Reader<'t> {
     text: &'t [u8],
@@ -72,93 +159,116 @@ impl Reader<'_> {
         self.text.get(self.at).copied().unwrap_or_default()
     }
 
-    fn take(&mut self, wanted: u8) -> Read<()> {
+    fn take(&mut self, wanted: u8) -> Option<()> {
         if self.peek() != wanted {
-            return Err(Unreadable);
+            return None;
         }
         self.at += 1;
-        Ok(())
+        Some(())
     }
 
-    fn word(&mut self, word: &str) -> Read<()> {
+    fn word(&mut self, word: &str) -> Option<()> {
         if !self.text[self.at..].starts_with(word.as_bytes()) {
-            return Err(Unreadable);
+            return None;
         }
         self.at += word.len();
-        Ok(())
+        Some(())
     }
 
-    fn boolean(&mut self) -> Read<bool> {
-        let is_true = self.peek() == b't';
-        self.word(if is_true { "true" } else { "false" })?;
-        Ok(is_true)
+    fn value(&mut self) -> Option<Json> {
+        Some(match self.peek() {
+            b'{' => Json::Map(self.map()?),
+            b'[' => Json::List(self.list()?),
+            b'"' => Json::Text(self.string()?),
+            b't' => self.word("true").map(|()| Json::Bool(true))?,
+            b'f' => self.word("false").map(|()| Json::Bool(false))?,
+            b'n' => self.word("null").map(|()| Json::Null)?,
+            _ => Json::Number(self.number()?),
+        })
     }
 
-    fn number(&mut self) -> Read<Number> {
+    fn list(&mut self) -> Option<Vec<Json>> {
+        let mut items = Vec::new();
+        self.take(b'[')?;
+        while !self.closes(b']', items.is_empty())? {
+            items.push(self.value()?);
+        }
+        Some(items)
+    }
+
+    fn map(&mut self) -> Option<Vec<(String, Json)>> {
+        let mut fields = Vec::new();
+        self.take(b'{')?;
+        while !self.closes(b'}', fields.is_empty())? {
+            let name = self.string()?;
+            self.take(b':')?;
+            fields.push((name, self.value()?));
+        }
+        Some(fields)
+    }
+
+    /// Whether the brackets end here; else past the comma, which the first item has none before it of.
+    fn closes(&mut self, bracket: u8, is_first: bool) -> Option<bool> {
+        if self.peek() == bracket {
+            self.at += 1;
+            return Some(true);
+        }
+        if !is_first {
+            self.take(b',')?;
+        }
+        Some(false)
+    }
+
+    /// To about 15 digits: Rust's own reader is exact, and large.
+    fn number(&mut self) -> Option<f64> {
         let is_negative = self.peek() == b'-';
         self.at += usize::from(is_negative);
         let begin = self.at;
-        let mut whole = 0i64;
-        while let Some(digit) = self.digit() {
-            whole = whole.saturating_mul(10).saturating_add(digit);
-        }
+        let mut number = self.digits();
         if self.at == begin {
-            return Err(Unreadable);
+            return None;
         }
-        let mut number = Number { whole, fraction: 0.0, is_whole: true };
         if self.text.get(self.at) == Some(&b'.') {
             self.at += 1;
-            let mut place = 0.1;
-            while let Some(digit) = self.digit() {
-                number.fraction += digit as f64 * place;
-                place /= 10.0;
-            }
-            number.is_whole = false;
+            let begin = self.at;
+            let fraction = self.digits();
+            number += scaled(fraction, self.at - begin, 0.1);
         }
         if let Some(b'e' | b'E') = self.text.get(self.at) {
             self.at += 1;
             let is_small = self.text.get(self.at) == Some(&b'-');
             self.at += usize::from(matches!(self.text.get(self.at), Some(b'-' | b'+')));
-            let mut exponent = 0i64;
-            while let Some(digit) = self.digit() {
-                exponent = (exponent * 10 + digit).min(400);
-            }
-            let factor = if is_small { 0.1 } else { 10.0 };
-            let scaled = (0..exponent).fold(number.value(), |value, _| value * factor);
-            number =
-                Number { whole: scaled as i64, fraction: scaled - (scaled as i64) as f64, is_whole: false };
+            let exponent = self.digits().min(400.0) as usize;
+            number = scaled(number, exponent, if is_small { 0.1 } else { 10.0 });
         }
-        if is_negative {
-            (number.whole, number.fraction) = (-number.whole, -number.fraction);
-        }
-        Ok(number)
+        Some(if is_negative { -number } else { number })
     }
 
-    fn digit(&mut self) -> Option<i64> {
-        let digit = self.text.get(self.at)?.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
+    fn digits(&mut self) -> f64 {
+        let mut value = 0.0;
+        while let Some(digit @ b'0'..=b'9') = self.text.get(self.at) {
+            value = value * 10.0 + f64::from(digit - b'0');
+            self.at += 1;
         }
-        self.at += 1;
-        Some(i64::from(digit))
+        value
     }
 
-    fn string(&mut self) -> Read<String> {
+    fn string(&mut self) -> Option<String> {
         self.take(b'"')?;
         let mut bytes = Vec::new();
         loop {
-            let byte = *self.text.get(self.at).ok_or(Unreadable)?;
+            let byte = *self.text.get(self.at)?;
             self.at += 1;
             match byte {
-                b'"' => return String::from_utf8(bytes).map_err(|_| Unreadable),
+                b'"' => return String::from_utf8(bytes).ok(),
                 b'\\' => self.escape(&mut bytes)?,
                 byte => bytes.push(byte),
             }
         }
     }
 
-    fn escape(&mut self, bytes: &mut Vec<u8>) -> Read<()> {
-        let byte = *self.text.get(self.at).ok_or(Unreadable)?;
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
+        let byte = *self.text.get(self.at)?;
         self.at += 1;
         let plain = match byte {
             b'n' => b'\n',
@@ -169,256 +279,47 @@ impl Reader<'_> {
             b'u' => {
                 let letter = self.unicode()?;
                 bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-                return Ok(());
+                return Some(());
             }
             byte => byte,
         };
         bytes.push(plain);
-        Ok(())
+        Some(())
     }
 
     /// What follows `\u`: four digits, or a pair of surrogates.
-    fn unicode(&mut self) -> Read<char> {
+    fn unicode(&mut self) -> Option<char> {
         let first = self.four_digits()?;
-        let code = if (0xD800..0xDC00).contains(&first) && self.word("\\u").is_ok() {
+        let code = if (0xD800..0xDC00).contains(&first) && self.word("\\u").is_some() {
             0x10000 + ((first - 0xD800) << 10) + (self.four_digits()?.wrapping_sub(0xDC00) & 0x3FF)
         } else {
             first
         };
-        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+        Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn four_digits(&mut self) -> Read<u32> {
-        let digits = self.text.get(self.at..self.at + 4).ok_or(Unreadable)?;
+    fn four_digits(&mut self) -> Option<u32> {
+        let digits = self.text.get(self.at..self.at + 4)?;
         self.at += 4;
-        let digits = str::from_utf8(digits).map_err(|_| Unreadable)?;
-        u32::from_str_radix(digits, 16).map_err(|_| Unreadable)
-    }
-
-    fn skip(&mut self) -> Read<()> {
-        match self.peek() {
-            b'"' => self.string().map(drop),
-            b't' | b'f' => self.boolean().map(drop),
-            b'n' => self.word("null"),
-            open @ (b'{' | b'[') => self.skip_all(open),
-            _ => self.number().map(drop),
-        }
-    }
-
-    fn skip_all(&mut self, open: u8) -> Read<()> {
-        let mut items = Items::begin(self, open)?;
-        while items.next()? {
-            if open == b'{' {
-                items.reader.string()?;
-                items.reader.take(b':')?;
-            }
-            items.reader.skip()?;
-        }
-        Ok(())
+        let digits = str::from_utf8(digits).ok()?;
+        u32::from_str_radix(digits, 16).ok()
     }
 }
 
-struct Number {
-    whole: i64,
-    fraction: f64,
-    is_whole: bool,
-}
-
-impl Number {
-    fn value(&self) -> f64 {
-        self.whole as f64 + self.fraction
-    }
-}
-
-/// What stands between brackets, item by item.
-struct Items<'r, 't> {
-    reader: &'r mut Reader<'t>,
-    close: u8,
-    is_first: bool,
-    is_over: bool,
-}
-
-impl<'r, 't> Items<'r, 't> {
-    fn begin(reader: &'r mut Reader<'t>, open: u8) -> Read<Self> {
-        reader.take(open)?;
-        // In ASCII a closing bracket or brace comes two after its opening one.
-        Ok(Self { reader, close: open + 2, is_first: true, is_over: false })
-    }
-
-    fn next(&mut self) -> Read<bool> {
-        if self.is_over {
-            return Ok(false);
-        }
-        if self.reader.peek() == self.close {
-            self.reader.at += 1;
-            self.is_over = true;
-            return Ok(false);
-        }
-        if !self.is_first {
-            self.reader.take(b',')?;
-        }
-        self.is_first = false;
-        Ok(true)
-    }
-}
-
-impl<'de> SeqAccess<'de> for Items<'_, '_> {
-    type Error = Unreadable;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Read<Option<T::Value>> {
-        if self.next()? { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
-    }
-}
-
-impl<'de> MapAccess<'de> for Items<'_, '_> {
-    type Error = Unreadable;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Read<Option<K::Value>> {
-        if self.next()? { seed.deserialize(&mut *self.reader).map(Some) } else { Ok(None) }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Read<V::Value> {
-        self.reader.take(b':')?;
-        seed.deserialize(&mut *self.reader)
-    }
-}
-
-/// Methods of kinds that are read alike.
-macro_rules! alike {
-    ($read:ident: $($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-            self.$read(visitor)
-        })*
-    };
-}
-
-impl Reader<'_> {
-    fn whole<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        visitor.visit_i64(self.number()?.whole)
-    }
-
-    fn real<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        visitor.visit_f64(self.number()?.value())
-    }
-
-    fn letters<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        visitor.visit_string(self.string()?)
-    }
-
-    fn list<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        let mut items = Items::begin(self, b'[')?;
-        let value = visitor.visit_seq(&mut items)?;
-        // A tuple stops reading by itself; what else is in the list is of a later version.
-        while items.next()? {
-            items.reader.skip()?;
-        }
-        Ok(value)
-    }
-
-    fn map<'de, V: Visitor<'de>>(&mut self, visitor: V) -> Read<V::Value> {
-        visitor.visit_map(Items::begin(self, b'{')?)
-    }
-}
-
-impl<'de> Deserializer<'de> for &mut Reader<'_> {
-    type Error = Unreadable;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        match self.peek() {
-            b'{' => self.map(visitor),
-            b'[' => self.list(visitor),
-            b'"' => self.letters(visitor),
-            b't' | b'f' => visitor.visit_bool(self.boolean()?),
-            b'n' => {
-                self.word("null")?;
-                visitor.visit_unit()
-            }
-            _ => match self.number()? {
-                Number { whole, is_whole: true, .. } => visitor.visit_i64(whole),
-                number => visitor.visit_f64(number.value()),
-            },
-        }
-    }
-
-    alike!(whole: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8 deserialize_u16
-        deserialize_u32 deserialize_u64);
-    alike!(real: deserialize_f32 deserialize_f64);
-    alike!(letters: deserialize_char deserialize_str deserialize_string deserialize_identifier deserialize_bytes
-        deserialize_byte_buf);
-    alike!(list: deserialize_seq);
-    alike!(map: deserialize_map);
-    alike!(deserialize_any: deserialize_unit);
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        self.peek();
-        visitor.visit_bool(self.boolean()?)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        if self.peek() == b'n' {
-            self.word("null")?;
-            return visitor.visit_none();
-        }
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Read<V::Value> {
-        self.deserialize_any(visitor)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Read<V::Value> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Read<V::Value> {
-        self.list(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Read<V::Value> {
-        self.list(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Read<V::Value> {
-        self.map(visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Read<V::Value> {
-        let word = self.string()?;
-        let word: StrDeserializer<Unreadable> = word.as_str().into_deserializer();
-        visitor.visit_enum(word)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        self.skip()?;
-        visitor.visit_unit()
-    }
+fn scaled(number: f64, times: usize, factor: f64) -> f64 {
+    (0..times).fold(number, |number, _| number * factor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drydock_wire::lab::{Block, Lab, Progress, QuizAnswer, Step, Summary};
-    use drydock_wire::session::{Event, Playground};
-    use drydock_wire::topology::{Node, Stats, Topology};
+    use drydock_wire::lab::{Block, CheckProgress, Lab, Progress, QuizAnswer, Step, StepProgress, Summary};
+    use drydock_wire::session::{Instance, Playground, Session, Template, Terminal};
+    use drydock_wire::topology::{Container, Endpoint, Network, Node, Port, Stats, Topology};
     use serde_json::Value;
 
     /// What serde_json writes and reads, this reads alike.
-    fn survives<T: serde::Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: T) {
+    fn survives<T: serde::Serialize + Read + PartialEq + std::fmt::Debug>(value: T) {
         for text in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
             assert_eq!(read::<T>(&text).as_ref(), Some(&value), "{text}");
         }
@@ -443,41 +344,117 @@ mod tests {
             interrupt: true,
             enter: false,
         };
-        let choices = vec!["<b>x</b>".into()];
-        let quiz = Block::Quiz {
-            id: "q".into(),
-            question_html: String::new(),
-            answer: QuizAnswer::Multiple { choices_html: choices },
+        let text = || "text".to_owned();
+        let quiz = |answer| Block::Quiz { id: text(), question_html: text(), answer };
+        let blocks = vec![
+            run,
+            Block::Prose { html: text() },
+            Block::Code { language: text(), text: text() },
+            Block::File { id: text(), node: text(), path: text(), text: text() },
+            Block::Port { node: text(), port: 8080, label: text() },
+            Block::Check { id: text(), title: text(), continuous: true },
+            Block::Hint { title: text(), html: text() },
+            quiz(QuizAnswer::Single { choices_html: vec![text()] }),
+            quiz(QuizAnswer::Multiple { choices_html: vec![text(), text()] }),
+            quiz(QuizAnswer::Text),
+        ];
+        let step = Step { id: "s".into(), title: String::new(), gated: true, blocks };
+        survives(Lab { summary, nodes: vec![text()], contents: vec![step] });
+        let check = CheckProgress { id: text(), state: text(), output: text() };
+        let step = StepProgress { id: text(), open: true, done: false, checks: vec![check] };
+        let values = [("TOKEN".into(), "x".into())].into();
+        survives(Progress { lab: text(), state: text(), message: text(), steps: vec![step], values });
+    }
+
+    #[test]
+    fn messages_of_a_session_are_read() {
+        let text = || "text".to_owned();
+        let port = |host_port| Port { protocol: text(), container_port: 80, host_port };
+        let container = Container {
+            id: text(),
+            endpoints: vec![Endpoint { network: text(), ip: text() }],
+            ports: vec![port(None), port(Some(8080))],
+            ..Container::default()
         };
-        let step = Step { id: "s".into(), title: String::new(), gated: true, blocks: vec![run, quiz] };
-        survives(Lab { summary, nodes: vec![], contents: vec![step] });
         let stats = Stats { cpu_percent: 12.5, memory_bytes: 1 << 40, ..Stats::default() };
-        survives(Topology { nodes: vec![Node { stats: Some(stats), ..Node::default() }, Node::default()] });
-        survives(Progress { values: [("TOKEN".into(), "x".into())].into(), ..Progress::default() });
+        let network = Network { name: text(), ..Network::default() };
+        let (networks, containers) = (vec![network], vec![container]);
+        survives(Topology {
+            nodes: vec![
+                Node { networks, containers, stats: Some(stats), ..Node::default() },
+                Node::default(),
+            ],
+        });
+        let instance = Instance {
+            name: text(),
+            image: text(),
+            hostname: text(),
+            ip: text(),
+            routable_ip: text(),
+            tls: true,
+            session_id: text(),
+            proxy_host: text(),
+            session_host: text(),
+            kind: text(),
+        };
+        for lab in [None, Some(text())] {
+            survives(Session {
+                id: text(),
+                created_at: text(),
+                expires_at: text(),
+                pwd_ip_address: text(),
+                ready: true,
+                stack: text(),
+                stack_name: text(),
+                image_name: text(),
+                host: text(),
+                user_id: text(),
+                playground_id: text(),
+                instances: [(text(), instance.clone())].into(),
+                max_instances: 5,
+                lab,
+            });
+        }
+        survives(vec![Terminal { id: text(), cols: 80, rows: 24, title: text() }]);
         survives(Playground {
             default_duration_seconds: 1,
             max_duration_seconds: 2,
             max_instances: 3,
-            images: vec![],
-            templates: vec![],
+            images: vec![text()],
+            templates: vec![Template { name: text(), title: text(), summary: text(), nodes: 2 }],
             full: None,
         });
+    }
+
+    fn plain(value: &Value) -> Json {
+        match value {
+            Value::Null => Json::Null,
+            Value::Bool(is) => Json::Bool(*is),
+            Value::Number(number) => Json::Number(number.as_f64().unwrap()),
+            Value::String(text) => Json::Text(text.clone()),
+            Value::Array(items) => Json::List(items.iter().map(plain).collect()),
+            Value::Object(fields) => {
+                Json::Map(fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+            }
+        }
     }
 
     #[test]
     fn any_json_is_read_as_serde_json_reads_it() {
         for text in [
-            r#"{"name":"x","args":[1,-2,true,false,null,"s",[],{},[1,[2]],{"a":{"b":[null]}}]}"#,
-            r#"{ "name" : "\u00e9\ud83d\udc33\/\n" , "args" : [ 0.5 , 1e3, 250E-2 ] }"#,
+            r#"{"args":[1,-2,true,false,null,"s",[],{},[1,[2]],{"a":{"b":[null]}}],"name":"x"}"#,
+            r#"{ "args" : [ 0.5 , 1e3, 250E-2, 1099511627776 ] , "name" : "\u00e9\ud83d\udc33\/\n" }"#,
         ] {
-            let ours: Event = read(text).unwrap();
-            let theirs: Event = serde_json::from_str(text).unwrap();
-            assert_eq!(ours.name, theirs.name);
-            let plain = |value: &Value| {
-                value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.9}"))
-            };
-            assert!(ours.args.iter().map(plain).eq(theirs.args.iter().map(plain)), "{text}");
+            assert_eq!(parse(text).unwrap(), plain(&serde_json::from_str(text).unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_message_that_lacks_something_is_none() {
+        assert_eq!(read::<Topology>(r#"{"nodes":[{"name":"x"}]}"#), None);
+        assert_eq!(read::<Topology>(r#"{"nodes":{}}"#), None);
+        assert_eq!(read::<Topology>("[]"), None);
+        assert_eq!(read::<Vec<Option<u16>>>("[1, null]"), Some(vec![Some(1), None]));
     }
 
     #[test]
@@ -496,7 +473,7 @@ mod tests {
             r#""\u12"#,
             "nul",
         ] {
-            assert_eq!(read::<Value>(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 }

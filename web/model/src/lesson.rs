@@ -8,6 +8,8 @@ pub struct Lesson {
     pub progress: Progress,
     /// Index of the step on the screen.
     pub shown: usize,
+    /// Which step is shown was decided: by the reader, or by what was known of their progress.
+    is_placed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -17,28 +19,41 @@ pub enum Event {
 }
 
 impl Lesson {
-    /// Opens at the first step that is not done yet, so that a reload goes on where the reader was.
     pub fn new(lab: Lab, progress: Progress) -> Self {
-        let mut lesson = Self { lab, progress, shown: 0 };
-        let last = lesson.lab.contents.len().saturating_sub(1);
-        let mut place = (0..last).find(|&step| !lesson.is_done(step)).unwrap_or(last);
+        let mut lesson = Self { lab, progress, shown: 0, is_placed: false };
+        lesson.place();
+        lesson
+    }
+
+    /// Opens at the first step that is not done yet, so that a reload, or a second browser, goes on where the reader
+    /// was. Once: as long as nothing is known of the steps, what is heard of them later decides.
+    fn place(&mut self) {
+        if self.is_placed || self.progress.steps.is_empty() {
+            return;
+        }
+        self.is_placed = true;
+        let last = self.lab.contents.len().saturating_sub(1);
+        let mut place = (0..last).find(|&step| !self.is_done(step)).unwrap_or(last);
         // A step without tasks, the introduction above all, is done before anyone has read it.
-        while place > 0 && lesson.step_progress(place - 1).is_some_and(|before| before.checks.is_empty()) {
+        while place > 0 && self.step_progress(place - 1).is_some_and(|before| before.checks.is_empty()) {
             place -= 1;
         }
-        if lesson.is_open(place) {
-            lesson.shown = place;
+        if self.is_open(place) {
+            self.shown = place;
         }
-        lesson
     }
 
     pub fn apply(&mut self, event: Event) {
         match event {
-            Event::Progress(progress) if progress.lab == self.lab.summary.id => self.progress = progress,
+            Event::Progress(progress) if progress.lab == self.lab.summary.id => {
+                self.progress = progress;
+                self.place();
+            }
             Event::Progress(_) => {}
             Event::Show(step) => {
                 if self.is_open(step) {
                     self.shown = step;
+                    self.is_placed = true;
                 }
             }
         }
@@ -155,6 +170,22 @@ mod tests {
         let mut unread = progress(&[(true, true), (true, false)]);
         unread.steps[0].checks.clear();
         assert_eq!(Lesson::new(lab(&[false, false]), unread).shown, 0, "the introduction asks nothing");
+    }
+
+    #[test]
+    fn late_progress_opens_where_the_reader_was_unless_they_chose() {
+        let seen = progress(&[(true, true), (true, false), (false, false)]);
+        let mut joined = Lesson::new(lab(&[false, true, true]), Progress::default());
+        joined.apply(Event::Progress(Progress { steps: Vec::new(), ..seen.clone() }));
+        assert_eq!(joined.shown, 0);
+        joined.apply(Event::Progress(seen.clone()));
+        assert_eq!(joined.shown, 1);
+        joined.apply(Event::Progress(progress(&[(true, true), (true, true), (true, false)])));
+        assert_eq!(joined.shown, 1, "nobody is moved on while they read");
+        let mut chose = Lesson::new(lab(&[false, false, true]), Progress::default());
+        chose.apply(Event::Show(0));
+        chose.apply(Event::Progress(seen));
+        assert_eq!(chose.shown, 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod json;
 pub mod keys;
 pub mod lesson;
 pub mod link;
+mod messages;
 pub mod recent;
 pub mod session;
 pub mod shapes;

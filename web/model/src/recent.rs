@@ -1,8 +1,10 @@
 //! The sessions this browser opened lately, newest first, as kept in its local storage.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+use crate::reads;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Visit {
     pub session: String,
     /// What it was opened for: a template's or a lab's title.
@@ -11,9 +13,14 @@ pub struct Visit {
     pub expires_at: i64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Recent {
     pub visits: Vec<Visit>,
+}
+
+reads! {
+    Visit { session, title, opened_at, expires_at }
+    Recent { visits }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 use drydock_wire::lab::Progress;
 use drydock_wire::session::{Instance, Session, Terminal};
 use drydock_wire::topology::{self, Stats, Topology};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::{clock, json};
 
@@ -72,69 +70,35 @@ pub enum Change {
     Progress(Progress),
 }
 
-/// The part of an event that says which it is.
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-/// The part that says what about.
-#[derive(Deserialize)]
-struct With<A> {
-    args: A,
-}
-
-#[derive(Deserialize)]
-struct Ports {
-    instance: String,
-    ports: Vec<u16>,
-}
-
-#[derive(Deserialize)]
-struct Swarm {
-    instance: String,
-    is_manager: bool,
-    is_worker: bool,
-}
-
-#[derive(Deserialize)]
-struct Of {
-    instance: String,
-}
-
 impl Change {
     /// Reads a `drydock_wire::session::Event`; `None` for one that changes nothing this page shows.
     pub fn read(event: &str) -> Option<Self> {
-        fn args<A: DeserializeOwned>(event: &str) -> Option<A> {
-            Some(json::read::<With<A>>(event)?.args)
-        }
-        let Named { name } = json::read(event)?;
+        let event = json::parse(event)?;
+        let name: String = event.get("name").to()?;
+        let args = event.get("args");
+        let first = args.at(0);
+        // What some events say of an instance.
+        let of = || first.get("instance").to();
         Some(match name.as_str() {
             "session end" => Self::End,
-            "session expires" => Self::Expires(clock::parse_rfc3339(&args::<(String,)>(event)?.0)?),
-            "instance new" => {
-                let (name, ip, hostname, proxy_host) = args(event)?;
-                Self::NodeAdded { name, ip, hostname, proxy_host }
-            }
-            "instance delete" => Self::NodeRemoved(args::<(String,)>(event)?.0),
-            "instance terminals" => {
-                let (node, terminals) = args(event)?;
-                Self::Terminals { node, terminals }
-            }
-            "session topology" => Self::Topology(args::<(Topology,)>(event)?.0),
-            "lab progress" => Self::Progress(args::<(Progress,)>(event)?.0),
-            "instance docker ports" => {
-                let (Ports { instance, ports },) = args(event)?;
-                Self::Ports { node: instance, ports }
-            }
-            "instance docker swarm status" => {
-                let (Swarm { instance, is_manager, is_worker },) = args(event)?;
-                Self::Swarm { node: instance, is_manager, is_worker }
-            }
-            "instance stats" => {
-                let (of, stats) = (args::<(Of,)>(event)?.0, args::<(Stats,)>(event)?.0);
-                Self::Stats { node: of.instance, stats }
-            }
+            "session expires" => Self::Expires(clock::parse_rfc3339(&first.to::<String>()?)?),
+            "instance new" => Self::NodeAdded {
+                name: first.to()?,
+                ip: args.at(1).to()?,
+                hostname: args.at(2).to()?,
+                proxy_host: args.at(3).to()?,
+            },
+            "instance delete" => Self::NodeRemoved(first.to()?),
+            "instance terminals" => Self::Terminals { node: first.to()?, terminals: args.at(1).to()? },
+            "session topology" => Self::Topology(first.to()?),
+            "lab progress" => Self::Progress(first.to()?),
+            "instance docker ports" => Self::Ports { node: of()?, ports: first.get("ports").to()? },
+            "instance docker swarm status" => Self::Swarm {
+                node: of()?,
+                is_manager: first.get("is_manager").to()?,
+                is_worker: first.get("is_worker").to()?,
+            },
+            "instance stats" => Self::Stats { node: of()?, stats: first.to()? },
             _ => return None,
         })
     }

@@ -1,9 +1,12 @@
 //! Which terminal is in which pane. A workspace is a row or a column of panes, a pane is a list of tabs.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::json::{Flaws, Json, Read};
+use crate::reads;
 
 /// One terminal of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Key {
     /// The instance's name.
     pub node: String,
@@ -23,7 +26,7 @@ impl Key {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Direction {
     /// Panes side by side.
     #[default]
@@ -32,7 +35,7 @@ pub enum Direction {
     Column,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pane {
     pub id: u32,
     /// Never empty.
@@ -40,13 +43,25 @@ pub struct Pane {
     pub active: Key,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Workspace {
     pub panes: Vec<Pane>,
     /// The focused pane's id; meaningless while there is none.
     pub focused: u32,
     pub direction: Direction,
     next_id: u32,
+}
+
+reads! {
+    Key { node, terminal }
+    Pane { id, tabs, active }
+    Workspace { panes, focused, direction, next_id }
+}
+
+impl Read for Direction {
+    fn read(json: &Json, flaws: &Flaws) -> Self {
+        if String::read(json, flaws) == "Column" { Self::Column } else { Self::Row }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! Labs as the lab pane shows them. Markdown is rendered by the server (raw HTML in it is escaped), so the
 //! browser carries no parser.
 
-mod flat;
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +19,6 @@ pub struct Summary {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "flat::FlatLab")]
 pub struct Lab {
     #[serde(flatten)]
     pub summary: Summary,
@@ -40,7 +37,7 @@ pub struct Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", try_from = "flat::FlatBlock")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Block {
     /// Rendered Markdown.
     Prose {
@@ -93,7 +90,7 @@ pub enum Block {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "form", rename_all = "snake_case", try_from = "flat::FlatAnswer")]
+#[serde(tag = "form", rename_all = "snake_case")]
 pub enum QuizAnswer {
     Single { choices_html: Vec<String> },
     Multiple { choices_html: Vec<String> },

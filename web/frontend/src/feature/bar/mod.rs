@@ -34,8 +34,9 @@ pub fn Bar(panes: Panes) -> View {
             <ThemeToggle/>
             <Share/>
             {(!desk.read_only).then(|| view! {
-                <button class="button button-quiet bar-end" on:click=press(move || ending.set(true))>
-                    "End session"
+                <button class="button button-quiet bar-end" aria-label="End session" on:click=press(move || ending.set(true))>
+                    "End"
+                    <span class="bar-end-rest">" session"</span>
                 </button>
                 <Confirm
                     open=ending
@@ -145,9 +146,9 @@ fn Share() -> View {
     };
     view! {
         <details class="menu" name="share">
-            <summary class="button button-quiet">
+            <summary class="button button-quiet" aria-label="Share">
                 <Icon glyph=Glyph::Link/>
-                "Share"
+                <span class="bar-toggle-label">"Share"</span>
             </summary>
             <div class="menu-items" role="group" aria-label="Share">
                 {(!desk.read_only).then(|| view! {

@@ -118,13 +118,22 @@ fn Tab(key: Key, active: Memo<Option<Key>>) -> View {
     let is_away = memo(move || {
         desk.links.with(|links| key.with_value(|key| links.get(key).is_some_and(|link| link.is_noticeable())))
     });
+    let place = Place::<HtmlElement>::new();
+    effect(move || {
+        if let (true, Some(tab)) = (is_active.get(), place.get())
+            && let Some(tabs) = tab.parent_element()
+        {
+            // With the edge of the tab before it, which says that there are more.
+            tabs.set_scroll_left(tab.offset_left() - 32);
+        }
+    });
     let choose = move |_| {
         let key = key.get_value();
         desk.arrange(Action::Show(key.clone()));
         desk.focus(&key);
     };
     view! {
-        <div class="tab" class:tab-active=flag(move || is_active.get())>
+        <div class="tab" class:tab-active=flag(move || is_active.get()) node_ref=place>
             <button
                 class="tab-name"
                 role="tab"

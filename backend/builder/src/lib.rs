@@ -1,10 +1,34 @@
-//! A Dockerfile → an image.
+//! A Dockerfile and its context → an image, as the classic builder of `dockerd` makes it.
 //!
-//! What this room does: reads Dockerfiles ([`dockerfile`], pure) and expands their variables ([`expand`], pure). It refuses
-//! to know the Engine API, HTTP, and how containers run.
+//! What this room does: reads Dockerfiles ([`dockerfile`], pure) and expands their variables ([`expand`], pure), plans each
+//! step, asks the cache, copies files, and says what it does in the classic builder's own words. It refuses to know the
+//! Engine API, HTTP, registries, and how containers run: what it needs of the world is the trait [`host::Host`], which the
+//! engine gives it. It is synchronous; callers with an event loop run it on a blocking thread.
+//!
+//! Begin with [`dockerfile::Dockerfile::parse`], then [`build::Build::run`], then `stage` (one instruction after the other).
 #![forbid(unsafe_code)]
 
+mod arguments;
+pub mod build;
+mod cache;
+mod configure;
+pub mod copy;
+mod decompress;
 pub mod dockerfile;
+mod error;
 pub mod expand;
-pub mod glob;
+mod glob;
 pub mod go;
+pub mod host;
+pub mod image;
+mod owner;
+pub mod patterns;
+mod ports;
+mod signals;
+mod stage;
+mod tree;
+
+pub use build::Build;
+pub use decompress::decompress;
+pub use error::BuildError;
+pub use stage::{parse_platform, short};

@@ -64,7 +64,25 @@ pub fn unpack(archive: impl Read, target: &Path) -> Result<u64, UnpackError> {
         Mode::empty(),
     )
     .map_err(|error| UnpackError::Open { path: target.to_owned(), source: error.into() })?;
+    run(archive, root, Form::Layer)
+}
+
+/// Unpacks an archive that is no layer into the folder `root`: names that mean deletion in a layer are plain names, and
+/// the folder itself stays as it is. What is in the way of an entry is replaced, unless both are folders.
+pub fn extract(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
+    run(archive, root, Form::Archive)
+}
+
+/// What the names in an archive mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Layer,
+    Archive,
+}
+
+fn run(archive: impl Read, root: OwnedFd, form: Form) -> Result<u64, UnpackError> {
     let mut unpacking = Unpacking {
+        form,
         root,
         parent: None,
         folders: BTreeMap::new(),
@@ -87,6 +105,7 @@ pub(crate) fn in_user_namespace() -> bool {
 }
 
 struct Unpacking {
+    form: Form,
     root: OwnedFd,
     /// The parent of the last entry: most entries lie beside their predecessor.
     parent: Option<(PathBuf, OwnedFd)>,
@@ -116,9 +135,12 @@ impl Unpacking {
         }
         let attributes = attributes(&mut entry).map_err(UnpackError::Archive)?;
         let Some(name) = path.file_name().map(|name| name.as_bytes().to_vec()) else {
-            return self.root_folder(&attributes);
+            return if self.form == Form::Layer { self.root_folder(&attributes) } else { Ok(()) };
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        if self.form == Form::Archive {
+            return self.create(&path, &folder, kind, &mut entry, &attributes);
+        }
         if name == OPAQUE {
             return self.opaque(&folder);
         }

@@ -1,0 +1,195 @@
+//! A whole build: its stages in order, each step printed as the classic builder prints it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::arguments::Arguments;
+use crate::copy::Tree;
+use crate::copy::sources::Hashes;
+use crate::dockerfile::{self, Command, Dockerfile, Instruction, Pair};
+use crate::error::BuildError;
+use crate::expand::Lex;
+use crate::host::{Host, Image, Keeping, Options, Output, Platform};
+use crate::image::History;
+use crate::stage::Stage;
+
+/// What a build is made of.
+pub struct Build<'a> {
+    pub host: &'a dyn Host,
+    pub output: &'a dyn Output,
+    pub options: &'a Options,
+    /// The files that the client sent; none when the Dockerfile came alone.
+    pub context: Option<Tree>,
+    /// A folder for what the build needs for itself. The caller removes it.
+    pub scratch: &'a Path,
+    pub hashes: Hashes,
+}
+
+/// A stage that is done, as later stages see it.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub name: Option<String>,
+    /// None: `FROM scratch` and nothing else.
+    pub image: Option<Arc<Image>>,
+}
+
+/// Counts the steps.
+struct Steps {
+    next: usize,
+    total: usize,
+}
+
+impl Steps {
+    fn print(&mut self, output: &dyn Output, code: &str) {
+        output.stdout(&format!("Step {}/{} : {code}", self.next, self.total));
+        output.stdout("\n");
+        self.next += 1;
+    }
+}
+
+impl Build<'_> {
+    /// Builds the target; answers its image.
+    pub fn run(&self, mut file: Dockerfile) -> Result<Arc<Image>, BuildError> {
+        if !self.options.target.is_empty() {
+            let missing = || BuildError::Target(self.options.target.clone());
+            let target = file.stage(&self.options.target).ok_or_else(missing)?;
+            file.stages.truncate(target + 1);
+        }
+        self.add_labels(&mut file);
+        self.warn(&file);
+        let mut arguments = Arguments::new(self.options.arguments.clone());
+        arguments.add_platforms(&self.platforms());
+        let lex = Lex::new(file.directives.escape);
+        let commands: usize = file.stages.iter().map(|stage| stage.commands.len()).sum();
+        let mut steps = Steps { next: 1, total: file.arguments.len() + file.stages.len() + commands };
+        for command in &file.arguments {
+            steps.print(self.output, &command.code);
+            add_globals(&mut arguments, command, &lex)?;
+        }
+        let mut done: Vec<Done> = Vec::new();
+        let mut base = None;
+        for stage in &file.stages {
+            let finished = self.stage(stage, &lex, &mut steps, &mut arguments, &done)?;
+            base = finished.0;
+            done.push(finished.1);
+        }
+        let unused = arguments.unused();
+        if !unused.is_empty() {
+            let list = crate::go::list(&unused);
+            self.output.stdout(&format!("[Warning] One or more build-args {list} were not consumed\n"));
+        }
+        let image = done.pop().and_then(|stage| stage.image).ok_or(BuildError::NoImage)?;
+        if self.options.squash { self.squash(&image, base.as_deref()) } else { Ok(image) }
+    }
+
+    /// Answers the image that the stage began with, and what came of it.
+    fn stage(
+        &self,
+        source: &dockerfile::Stage,
+        lex: &Lex,
+        steps: &mut Steps,
+        arguments: &mut Arguments,
+        done: &[Done],
+    ) -> Result<(Option<Arc<Image>>, Done), BuildError> {
+        if let Some(name) = &source.name
+            && done.iter().any(|stage| stage.name.as_ref() == Some(name))
+        {
+            return Err(BuildError::StageTaken(name.clone()));
+        }
+        steps.print(self.output, &source.code);
+        let mut stage = Stage::new(self, lex, arguments.for_stage(), done);
+        stage.begin(source)?;
+        self.output.stdout(&format!(" ---> {}\n", stage.short_id()));
+        for command in &source.commands {
+            if self.host.is_cancelled() {
+                self.output.stdout("Build cancelled\n");
+                return Err(BuildError::Cancelled);
+            }
+            steps.print(self.output, &command.code);
+            stage.step(&command.instruction)?;
+            self.output.stdout(&format!(" ---> {}\n", stage.short_id()));
+        }
+        let (base, image) = (stage.base.clone(), stage.image.clone());
+        if let Some(image) = &image {
+            self.output.image(&image.id);
+        }
+        arguments.merge_named(&stage.arguments);
+        Ok((base, Done { name: source.name.clone(), image }))
+    }
+
+    /// `--label` is a `LABEL` at the end.
+    fn add_labels(&self, file: &mut Dockerfile) {
+        let Some(last) = file.stages.last_mut() else { return };
+        for (key, value) in &self.options.labels {
+            let pairs = vec![Pair { key: key.clone(), value: value.clone() }];
+            last.commands.push(Command {
+                code: format!("LABEL {key}={value}"),
+                at: last.at,
+                instruction: Instruction::Label { pairs, expand: false },
+            });
+        }
+    }
+
+    fn warn(&self, file: &Dockerfile) {
+        for warning in &file.warnings {
+            self.output.stderr(&format!("[WARNING]: {warning}\n"));
+        }
+        if !file.warnings.is_empty() {
+            let text = "[WARNING]: Empty continuation lines will become errors in a future release.\n";
+            self.output.stderr(text);
+        }
+    }
+
+    /// The platform that is built for.
+    pub fn target_platform(&self) -> &Platform {
+        self.options.platform.as_ref().unwrap_or_else(|| self.host.platform())
+    }
+
+    /// `TARGETPLATFORM` and its like.
+    fn platforms(&self) -> BTreeMap<String, String> {
+        let sides = [("TARGET", self.target_platform()), ("BUILD", self.host.platform())];
+        let variables = sides.into_iter().flat_map(|(side, platform)| {
+            [
+                (format!("{side}PLATFORM"), platform.to_string()),
+                (format!("{side}OS"), platform.os.clone()),
+                (format!("{side}ARCH"), platform.architecture.clone()),
+                (format!("{side}VARIANT"), platform.variant.clone()),
+            ]
+        });
+        variables.collect()
+    }
+
+    /// `--squash`: what was added to the base becomes one layer of a new image.
+    fn squash(&self, image: &Image, base: Option<&Image>) -> Result<Arc<Image>, BuildError> {
+        let below = base.map_or(0, |base| base.file.rootfs.diff_ids.len());
+        let steps_below = base.map_or(0, |base| base.file.history.len());
+        let mut file = image.file.clone();
+        let layer = self.host.squash(&image.file.rootfs.diff_ids, below)?;
+        file.rootfs.diff_ids.truncate(below);
+        file.rootfs.diff_ids.push(layer);
+        file.history.iter_mut().skip(steps_below).for_each(|step| step.empty_layer = true);
+        let comment = match base {
+            Some(base) => format!("merge {} to {}", image.id, base.id),
+            None => format!("create new from {}", image.id),
+        };
+        file.created = self.host.now();
+        file.history.push(History { created: file.created.clone(), comment, ..History::default() });
+        let squashed = self.host.add_image(&file, None, Keeping::Result)?;
+        self.output.image(&squashed.id);
+        Ok(squashed)
+    }
+}
+
+/// `ARG`s before the first `FROM`.
+fn add_globals(arguments: &mut Arguments, command: &Command, lex: &Lex) -> Result<(), BuildError> {
+    let Instruction::Arg(list) = &command.instruction else { return Ok(()) };
+    let visible = arguments.allowed();
+    let variables = |name: &str| visible.get(name).cloned();
+    for argument in list {
+        let key = lex.word(&argument.key, &variables)?;
+        let value = argument.value.as_ref().map(|value| lex.word(value, &variables)).transpose()?;
+        arguments.add_global(&key, value);
+    }
+    Ok(())
+}

@@ -34,10 +34,18 @@ pub enum StartError {
     Hook(#[from] HookError),
 }
 
-/// Starts what this process created. Returns when the program runs.
+/// Starts what this process created. Returns when the program runs, or when somebody's signal, which
+/// reaches a container from the moment its state is written, has ended it before: its exit tells that.
 pub fn start_own(created: &Created, bundle: &Bundle) -> Result<(), StartError> {
-    release(&created.channel)?;
+    match release(&created.channel) {
+        Err(StartError::Tell(error)) if was_killed(&error) => return Ok(()),
+        released => released?,
+    }
     poststart(bundle, &created.state)
+}
+
+fn was_killed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Starts what any process created with [`crate::create::Starter::Anyone`].

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use drydock_agent::frame::{self, Frames, to_agent, to_client};
 use drydock_agent::protocol::{Refusal, RefusalKind, Request, Size};
+use drydock_agent::socket::{self, Reader, Writer};
 use serde::Serialize;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -76,7 +76,10 @@ pub async fn serve(listener: UnixListener, rooms: Rc<Rooms>) {
 }
 
 async fn connection(stream: UnixStream, rooms: &Rooms) {
-    let (reader, mut writer) = stream.into_split();
+    let (reader, mut writer) = match socket::split(stream) {
+        Ok(halves) => halves,
+        Err(error) => return tracing::warn!(%error, "cannot watch a connection"),
+    };
     match answer(Frames::new(reader), &mut writer, rooms).await {
         Ok(()) => {}
         Err(Refused::Gone(error)) => tracing::debug!(%error, "a client left"),
@@ -89,11 +92,7 @@ async fn connection(stream: UnixStream, rooms: &Rooms) {
     }
 }
 
-async fn answer(
-    mut frames: Frames<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
-    rooms: &Rooms,
-) -> Result<(), Refused> {
+async fn answer(mut frames: Frames<Reader>, writer: &mut Writer, rooms: &Rooms) -> Result<(), Refused> {
     let Some(request) = request(&mut frames).await? else { return Ok(()) };
     match request {
         Request::Terminals => reply(writer, &rooms.terminals.list()).await,
@@ -121,7 +120,7 @@ async fn answer(
     }
 }
 
-async fn request(frames: &mut Frames<OwnedReadHalf>) -> Result<Option<Request>, Refused> {
+async fn request(frames: &mut Frames<Reader>) -> Result<Option<Request>, Refused> {
     let frame = timeout(REQUEST, frames.next()).await;
     let frame = frame.map_err(|_| Refused::invalid("no request came"))?;
     let Some(frame) = frame.map_err(Refused::gone)? else { return Ok(None) };
@@ -144,7 +143,7 @@ fn no_terminal(id: drydock_agent::protocol::TerminalId) -> Refused {
 }
 
 /// Sends a `REPLY`.
-pub async fn reply(writer: &mut OwnedWriteHalf, body: &impl Serialize) -> Result<(), Refused> {
+pub async fn reply(writer: &mut Writer, body: &impl Serialize) -> Result<(), Refused> {
     let json = serde_json::to_vec(body).expect("replies are plain data");
     frame::write(writer, to_client::REPLY, &[&json]).await.map_err(Refused::gone)
 }

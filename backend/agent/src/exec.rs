@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use drydock_agent::frame::{self, Frames, to_agent, to_client};
 use drydock_agent::protocol::{ExecRequest, Exit, RefusalKind};
+use drydock_agent::socket::{Reader, Writer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
@@ -47,8 +47,8 @@ impl Drop for Group {
 pub async fn serve(
     request: &ExecRequest,
     reaper: &Reaper,
-    frames: Frames<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
+    frames: Frames<Reader>,
+    writer: &mut Writer,
 ) -> Result<(), Refused> {
     let mut command = command(request)?;
     let name = request.command.first().map_or("", String::as_str);
@@ -129,7 +129,7 @@ fn pipe_end<P: Into<OwnedFd>, T>(
 }
 
 /// Forwards one stream until its end.
-async fn drain(mut pipe: Receiver, kind: u8, output: &Mutex<&mut OwnedWriteHalf>) -> io::Result<()> {
+async fn drain(mut pipe: Receiver, kind: u8, output: &Mutex<&mut Writer>) -> io::Result<()> {
     let mut piece = Vec::new();
     loop {
         // Made anew after each wait: an idle command holds no buffer.
@@ -145,7 +145,7 @@ async fn drain(mut pipe: Receiver, kind: u8, output: &Mutex<&mut OwnedWriteHalf>
 }
 
 /// Feeds stdin. Returns only when the client hangs up or misbehaves, which ends the command.
-async fn feed(stdin: Sender, mut frames: Frames<OwnedReadHalf>) -> Result<(), Refused> {
+async fn feed(stdin: Sender, mut frames: Frames<Reader>) -> Result<(), Refused> {
     let mut stdin = Some(stdin);
     while let Some(frame) = frames.next().await.map_err(Refused::gone)? {
         match (frame.kind, &mut stdin) {
@@ -163,7 +163,7 @@ async fn feed(stdin: Sender, mut frames: Frames<OwnedReadHalf>) -> Result<(), Re
     Ok(())
 }
 
-async fn send_exit(writer: &mut OwnedWriteHalf, exit: Exit) -> io::Result<()> {
+async fn send_exit(writer: &mut Writer, exit: Exit) -> io::Result<()> {
     match exit {
         Exit::Code(code) => frame::write(writer, to_client::EXITED, &[&code.to_be_bytes()]).await,
         Exit::TimedOut => {

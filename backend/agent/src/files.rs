@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use drydock_agent::frame::{self, Frames, to_agent, to_client};
 use drydock_agent::protocol::{EntryKind, Parents, TreeEntry, WriteRequest};
+use drydock_agent::socket::{Reader, Writer};
 use rustix::fs::OFlags;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::door::{Refused, reply};
 
@@ -36,8 +36,8 @@ impl Drop for Partial {
 /// Takes the contents from `INPUT` frames; the first reply says that they may come, the second that the file is there.
 pub async fn write(
     request: &WriteRequest,
-    mut frames: Frames<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
+    mut frames: Frames<Reader>,
+    writer: &mut Writer,
 ) -> Result<(), Refused> {
     let path = Path::new(HOME).join(&request.path);
     let failed = |error: &io::Error| Refused::from_io(&format!("cannot write {}", path.display()), error);
@@ -82,7 +82,7 @@ fn unique() -> u32 {
 }
 
 /// Sends a regular file.
-pub async fn read(path: &str, writer: &mut OwnedWriteHalf) -> Result<(), Refused> {
+pub async fn read(path: &str, writer: &mut Writer) -> Result<(), Refused> {
     let path = Path::new(HOME).join(path);
     let failed = |error: &io::Error| Refused::from_io(&format!("cannot read {}", path.display()), error);
     // A fifo would block the open, and with it the whole agent.

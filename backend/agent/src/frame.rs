@@ -3,7 +3,9 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::socket::Writer;
 
 /// The longest payload either side accepts.
 pub const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -48,11 +50,19 @@ pub struct Frame {
 pub struct Frames<R> {
     stream: R,
     buffer: BytesMut,
+    /// Bytes to have room for before the next header is known.
+    next: usize,
 }
+
+/// Room for a few keystrokes; what is idle holds no more.
+const SMALL: usize = 512;
+/// After a frame that was larger than this, one more such is expected.
+const LARGE: usize = 4096;
+const EXPECTED: usize = 33 * 1024;
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn new(stream: R) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), next: SMALL }
     }
 
     /// The next frame, or `None` when the stream ended between two frames.
@@ -72,7 +82,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 
     fn take(&mut self) -> io::Result<Option<Frame>> {
         let Some((&header, _)) = self.buffer.split_first_chunk::<HEADER>() else {
-            self.buffer.reserve(4096);
+            self.buffer.reserve(self.next);
             return Ok(None);
         };
         let [kind, length @ ..] = header;
@@ -85,6 +95,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             return Ok(None);
         }
         self.buffer.advance(HEADER);
+        self.next = if length > LARGE { (HEADER + length).min(EXPECTED) } else { SMALL };
         Ok(Some(Frame { kind, payload: self.buffer.split_to(length).freeze() }))
     }
 }
@@ -97,12 +108,16 @@ pub fn header(kind: u8, length: usize) -> [u8; HEADER] {
 }
 
 /// Writes one frame made of `parts`.
-pub async fn write<W: AsyncWrite + Unpin>(stream: &mut W, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
+pub async fn write(stream: &mut Writer, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
+    stream.write_all(&encoded(kind, parts)).await
+}
+
+fn encoded(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut frame = Vec::with_capacity(HEADER + length);
     frame.extend_from_slice(&header(kind, length));
     parts.iter().for_each(|part| frame.extend_from_slice(part));
-    stream.write_all(&frame).await
+    frame
 }
 
 #[cfg(test)]
@@ -111,9 +126,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn frames_survive_any_split() {
-        let mut bytes = Vec::new();
-        write(&mut bytes, 3, &[b"ab", b"c"]).await.unwrap();
-        write(&mut bytes, 9, &[]).await.unwrap();
+        let bytes = [encoded(3, &[b"ab", b"c"]), encoded(9, &[])].concat();
         for split in 0..bytes.len() {
             let (first, second) = bytes.split_at(split);
             let mut frames = Frames::new(AsyncReadExt::chain(first, second));

@@ -35,3 +35,4 @@
 pub mod client;
 pub mod frame;
 pub mod protocol;
+pub mod socket;

@@ -28,6 +28,8 @@ const PING: Duration = Duration::from_secs(25);
 const STUCK: Duration = Duration::from_secs(60);
 /// Of one message from a browser, bytes.
 const LARGEST: usize = 256 * 1024;
+/// Bytes read at once; each socket has such a buffer.
+const READ: usize = 4096;
 
 pub fn router() -> Router<AppState> {
     Router::new().route("/sessions/{session}/ws/", get(open)).route("/sessions/{session}/ws", get(open))
@@ -39,10 +41,12 @@ async fn open(
     InSession(session): InSession,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.max_message_size(LARGEST).max_frame_size(LARGEST).on_upgrade(move |socket| async move {
-        let _counted = state.metrics.event_sockets.hold();
-        converse(state, session, socket).await;
-    })
+    upgrade.read_buffer_size(READ).max_message_size(LARGEST).max_frame_size(LARGEST).on_upgrade(
+        move |socket| async move {
+            let _counted = state.metrics.event_sockets.hold();
+            converse(state, session, socket).await;
+        },
+    )
 }
 
 async fn converse(state: AppState, session: std::sync::Arc<Session>, socket: WebSocket) {

@@ -15,6 +15,7 @@ use drydock_wire::terminal::{ClientFrame, MAX_INPUT, ServerFrame};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::found::AtTerminal;
 use super::origin::SameOrigin;
@@ -22,10 +23,13 @@ use super::refusal::Refusal;
 use crate::playground::create::chain;
 use crate::state::AppState;
 
-/// Between two pings of an idle socket; proxies on the way forget quiet connections after a minute.
+/// Between two pings; proxies on the way forget quiet connections after a minute.
 const PING: Duration = Duration::from_secs(25);
 /// A browser that takes nothing for so long is gone.
 const STUCK: Duration = Duration::from_secs(120);
+
+/// Bytes read at once from a browser. Each socket has such a buffer, and clears it before every read; keystrokes are small.
+const READ: usize = 1024;
 
 /// Close codes of RFC 6455.
 const POLICY: u16 = 1008;
@@ -63,6 +67,8 @@ pub async fn open(
     let attachment = at.instance.agent().attach(at.id, viewing.from, mode, Pacing::Acknowledged).await?;
     let (mut events, viewer) = attachment.split();
     let hello = events.next().await?.ok_or_else(|| Refusal::not_found("terminal"))?;
+    // Nothing is gathered here: the agent sends what belongs together as one frame.
+    let upgrade = upgrade.read_buffer_size(READ).write_buffer_size(0);
     Ok(upgrade.max_message_size(MAX_INPUT + 1024).max_frame_size(MAX_INPUT + 1024).on_upgrade(
         move |socket| async move {
             let _counted = state.metrics.terminal_sockets.hold();
@@ -101,10 +107,14 @@ impl Down<'_> {
         if !self.send(Message::Binary(encoded(&hello))).await {
             return Outcome::Left;
         }
+        let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let event = match tokio::time::timeout(PING, events.next()).await {
-                Ok(event) => event,
-                Err(_quiet) => {
+            // One timer for the socket's life: a timeout around each wait would be made and unmade with every key.
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                _ = pings.tick() => {
                     if !self.send(Message::Ping(Bytes::new())).await {
                         return Outcome::Left;
                     }

@@ -1,11 +1,11 @@
 //! A terminal watched: events in order, input and size the other way.
 
 use bytes::{Buf, Bytes};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::{Agent, AgentError, parse, receive, send, unexpected};
 use crate::frame::{Frame, Frames, to_agent, to_client};
 use crate::protocol::{Hello, Mode, Pacing, Request, Size, TerminalId};
+use crate::socket::{Reader, Writer};
 
 /// The longest `INPUT` payload; a longer paste is sent in pieces.
 const INPUT_PIECE: usize = 64 * 1024;
@@ -46,7 +46,7 @@ pub struct Attachment {
 /// The half that receives.
 #[derive(Debug)]
 pub struct Events {
-    frames: Frames<OwnedReadHalf>,
+    frames: Frames<Reader>,
     state: State,
 }
 
@@ -60,7 +60,7 @@ enum State {
 /// The half that sends.
 #[derive(Debug)]
 pub struct Viewer {
-    writer: OwnedWriteHalf,
+    writer: Writer,
 }
 
 impl Agent {

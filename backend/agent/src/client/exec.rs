@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::{Agent, AgentError, receive, send, unexpected};
 use crate::frame::{Frames, to_agent, to_client};
 use crate::protocol::{ExecRequest, Exit, Request};
+use crate::socket::{Reader, Writer};
 
 /// Bytes of one stream that [`Agent::exec`] keeps; more is an error, the command is killed.
 const OUTPUT_LIMIT: usize = 8 * 1024 * 1024;
@@ -52,8 +52,8 @@ pub enum ExecEvent {
 /// A command that runs. Dropping it kills the command's process group.
 #[derive(Debug)]
 pub struct Running {
-    frames: Frames<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    frames: Frames<Reader>,
+    writer: Writer,
 }
 
 impl Agent {
@@ -101,7 +101,7 @@ impl Running {
     }
 }
 
-async fn next(frames: &mut Frames<OwnedReadHalf>) -> Result<ExecEvent, AgentError> {
+async fn next(frames: &mut Frames<Reader>) -> Result<ExecEvent, AgentError> {
     let frame = receive(frames).await?;
     let mut payload = frame.payload;
     match frame.kind {
@@ -116,7 +116,7 @@ async fn next(frames: &mut Frames<OwnedReadHalf>) -> Result<ExecEvent, AgentErro
     }
 }
 
-async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), AgentError> {
+async fn write(writer: &mut Writer, bytes: &[u8]) -> Result<(), AgentError> {
     for piece in bytes.chunks(STDIN_PIECE) {
         send(writer, to_agent::INPUT, &[piece]).await?;
     }
@@ -138,7 +138,7 @@ async fn collect(running: Running, input: &[u8]) -> Result<ExecOutput, AgentErro
     }
 }
 
-async fn drain(frames: &mut Frames<OwnedReadHalf>) -> Result<ExecOutput, AgentError> {
+async fn drain(frames: &mut Frames<Reader>) -> Result<ExecOutput, AgentError> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     loop {
         match next(frames).await? {

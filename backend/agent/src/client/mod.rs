@@ -17,11 +17,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use crate::frame::{self, Frame, Frames, to_agent, to_client};
 use crate::protocol::{Refusal, RefusalKind, Request, Size, Stats, TerminalId, TerminalInfo, TreeEntry};
+use crate::socket::{self, Reader, Writer};
 
 /// How long the agent may take to answer a request that does no work.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -109,7 +109,8 @@ impl Agent {
             .await
             .map_err(|_| AgentError::Silent { after: ANSWER })?
             .map_err(|source| AgentError::Connect { path: self.socket.clone(), source })?;
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = socket::split(stream)
+            .map_err(|source| AgentError::Connect { path: self.socket.clone(), source })?;
         let mut connection = Connection { frames: Frames::new(reader), writer };
         let json = serde_json::to_vec(request).expect("a request is plain data");
         connection.send(to_agent::REQUEST, &[&json]).await?;
@@ -120,8 +121,8 @@ impl Agent {
 /// One request's connection.
 #[derive(Debug)]
 struct Connection {
-    frames: Frames<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    frames: Frames<Reader>,
+    writer: Writer,
 }
 
 impl Connection {
@@ -141,12 +142,12 @@ impl Connection {
     }
 }
 
-async fn send(writer: &mut OwnedWriteHalf, kind: u8, parts: &[&[u8]]) -> Result<(), AgentError> {
+async fn send(writer: &mut Writer, kind: u8, parts: &[&[u8]]) -> Result<(), AgentError> {
     frame::write(writer, kind, parts).await.map_err(|source| AgentError::Send { source })
 }
 
 /// The next frame; `ERROR` and an early end become errors.
-async fn receive(frames: &mut Frames<OwnedReadHalf>) -> Result<Frame, AgentError> {
+async fn receive(frames: &mut Frames<Reader>) -> Result<Frame, AgentError> {
     let frame = frames.next().await.map_err(|source| AgentError::Receive { source })?;
     let frame = frame.ok_or(AgentError::HungUp)?;
     match frame.kind {

@@ -16,11 +16,11 @@ mod viewers;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
 use drydock_agent::protocol::{MAX_TERMINALS, Pacing, SCROLLBACK, Size, TerminalId, TerminalInfo};
-use tokio::net::unix::pipe::Sender;
 use tokio::sync::Notify;
 
 use crate::reaper::Reaper;
@@ -33,7 +33,7 @@ pub struct Terminal {
     ring: RefCell<Ring>,
     viewers: RefCell<Viewers>,
     /// Where the running shell is typed to; none between two shells.
-    input: RefCell<Option<Rc<Sender>>>,
+    input: RefCell<Option<Rc<OwnedFd>>>,
     closed: Cell<bool>,
     /// Woken: viewers, when there is more to send.
     more: Notify,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::viewers::{Gate, Notice, PIECE};
@@ -60,8 +60,8 @@ fn start(terminal: &Terminal, reaper: &Reaper) -> io::Result<(Receiver, Started)
     let pty = drydock_sys::pty::open()?;
     drydock_sys::pty::set_size(&pty.master, cells(terminal.size.get()))?;
     fcntl_setfl(&pty.master, fcntl_getfl(&pty.master)? | OFlags::NONBLOCK)?;
-    // Unchecked, since a terminal is no pipe; it is read, written and polled just like one.
-    let input = Sender::from_owned_fd_unchecked(pty.master.try_clone()?)?;
+    let input = pty.master.try_clone()?;
+    // Unchecked, since a terminal is no pipe; it is read and polled just like one.
     let output = Receiver::from_owned_fd_unchecked(pty.master)?;
     let mut command = accounts::login_shell();
     drydock_sys::child::on_terminal(&mut command, pty.slave);
@@ -119,7 +119,6 @@ async fn closed(terminal: &Terminal) {
 /// With OPOST every newline is a write of its own in the kernel, and a read returns at most 4,095 bytes; so a
 /// flood is gathered for up to [`BATCH`] or [`PIECE`]. A lone keystroke's echo is never held back.
 async fn read(terminal: &Terminal, output: &Receiver) {
-    let mut buffer = [0; 4096];
     let mut flood = false;
     loop {
         wait_for_room(terminal).await;
@@ -136,7 +135,7 @@ async fn read(terminal: &Terminal, output: &Receiver) {
             if ready.is_err() {
                 break true;
             }
-            let outcome = drain(terminal, output, &mut buffer, PIECE - gathered);
+            let outcome = drain(terminal, output, PIECE - gathered);
             gathered += outcome.bytes;
             if outcome.ended {
                 break true;
@@ -153,7 +152,10 @@ async fn read(terminal: &Terminal, output: &Receiver) {
             return;
         }
         flood = gathered >= FLOOD;
-        tokio::task::yield_now().await;
+        if flood {
+            // The viewers' turn.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -163,10 +165,12 @@ struct Drained {
 }
 
 /// Moves what is there into the ring, up to about `limit` bytes.
-fn drain(terminal: &Terminal, output: &Receiver, buffer: &mut [u8], limit: usize) -> Drained {
+fn drain(terminal: &Terminal, output: &Receiver, limit: usize) -> Drained {
+    // The most that one read gives.
+    let mut buffer = [0; 4096];
     let mut bytes = 0;
     while bytes < limit {
-        match output.try_read(buffer) {
+        match output.try_read(&mut buffer) {
             Ok(0) => return Drained { bytes, ended: true },
             Ok(count) => {
                 terminal.ring.borrow_mut().push(&buffer[..count]);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes};
 use drydock_agent::frame::{self, Frame, Frames, HEADER, to_agent, to_client};
 use drydock_agent::protocol::{Hello, Mode, Pacing, Size};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use drydock_agent::socket::{Reader, Writer, when_it_fits};
 use tokio::sync::Notify;
 
 use super::viewers::{Notice, Step, ViewerId};
@@ -39,8 +39,8 @@ impl Drop for Place {
 pub async fn serve(
     terminal: Rc<Terminal>,
     (from, mode, pacing): (u64, Mode, Pacing),
-    mut frames: Frames<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
+    mut frames: Frames<Reader>,
+    writer: &mut Writer,
 ) -> Result<(), Refused> {
     let hello = Hello { end: terminal.ring.borrow().end(), size: terminal.size.get() };
     let place = Place {
@@ -59,7 +59,7 @@ pub async fn serve(
 }
 
 /// Sends what happens, in order.
-async fn show(place: &Place, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+async fn show(place: &Place, writer: &mut Writer) -> io::Result<()> {
     let terminal = &*place.terminal;
     let mut piece = Vec::new();
     loop {
@@ -74,7 +74,7 @@ async fn show(place: &Place, writer: &mut OwnedWriteHalf) -> io::Result<()> {
                 piece.extend_from_slice(&from.to_be_bytes());
                 terminal.ring.borrow().read(from, limit, &mut piece);
                 debug_assert_eq!(piece.len(), HEADER + 8 + limit);
-                tokio::io::AsyncWriteExt::write_all(writer, &piece).await?;
+                writer.write_all(&piece).await?;
                 terminal.viewers.borrow_mut().sent(place.id, from + limit as u64);
                 terminal.room.notify_one();
             }
@@ -96,7 +96,7 @@ fn next_step(place: &Place) -> Step {
     place.terminal.viewers.borrow_mut().step(place.id, ring.start(), ring.end())
 }
 
-async fn send_notice(writer: &mut OwnedWriteHalf, notice: &Notice) -> io::Result<()> {
+async fn send_notice(writer: &mut Writer, notice: &Notice) -> io::Result<()> {
     match notice {
         Notice::Resized(Size { cols, rows }) => {
             frame::write(writer, to_client::RESIZED, &[&cols.to_be_bytes(), &rows.to_be_bytes()]).await
@@ -108,7 +108,7 @@ async fn send_notice(writer: &mut OwnedWriteHalf, notice: &Notice) -> io::Result
 }
 
 /// Takes what the viewer sends until it hangs up.
-async fn listen(place: &Place, mode: Mode, frames: &mut Frames<OwnedReadHalf>) -> Result<(), Refused> {
+async fn listen(place: &Place, mode: Mode, frames: &mut Frames<Reader>) -> Result<(), Refused> {
     while let Some(frame) = frames.next().await.map_err(Refused::gone)? {
         match frame.kind {
             to_agent::INPUT if mode == Mode::ReadOnly => {
@@ -176,12 +176,8 @@ async fn type_in(place: &Place) {
 async fn type_into(terminal: &Terminal, mut bytes: &[u8]) {
     let Some(input) = terminal.input.borrow().clone() else { return };
     while !bytes.is_empty() {
-        if input.writable().await.is_err() {
-            return;
-        }
-        match input.try_write(bytes) {
+        match when_it_fits(&*input, || rustix::io::write(&*input, bytes)).await {
             Ok(count) => bytes = &bytes[count..],
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => {
                 if !is_hangup(&error) {
                     tracing::warn!(%error, terminal.id = %terminal.id, "cannot type into the terminal");

@@ -17,7 +17,7 @@ const LONG_RUNS: usize = 5;
 /// Containers at a time.
 const CROWD: usize = 50;
 /// Containers whose shims are weighed together.
-const WEIGHED: usize = 10;
+const WEIGHED: usize = 50;
 
 struct Contestant {
     name: String,

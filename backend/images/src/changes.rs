@@ -56,9 +56,15 @@ impl Snapshot {
 
     /// Whether the image has the path: the topmost layer that knows it decides.
     fn is_below(&self, path: &Path) -> bool {
+        self.below(path).is_some()
+    }
+
+    /// Where the layers below have a path.
+    pub(crate) fn below(&self, path: &Path) -> Option<PathBuf> {
         for layer in &self.lower {
-            if let Ok(meta) = fs::symlink_metadata(layer.join(path)) {
-                return !is_whiteout(&meta);
+            let place = layer.join(path);
+            if let Ok(meta) = fs::symlink_metadata(&place) {
+                return Some(place).filter(|_| !is_whiteout(&meta));
             }
             // A folder above it that hides or is deleted in this layer ends the search.
             let hidden = path.ancestors().skip(1).filter(|up| !up.as_os_str().is_empty()).any(|up| {
@@ -67,9 +73,9 @@ impl Snapshot {
                     || crate::pack::is_opaque(&place)
             });
             if hidden {
-                return false;
+                return None;
             }
         }
-        false
+        None
     }
 }

@@ -26,6 +26,8 @@ pub struct Image {
     pub size: u64,
     /// Seconds since 1970 when a name was last given to it.
     pub tagged_at: i64,
+    /// The image it was made from here; `None` for one that came from elsewhere.
+    pub parent: Option<ImageId>,
 }
 
 /// A layer of an image.
@@ -87,6 +89,8 @@ struct Record {
     layers: Vec<Layer>,
     size: u64,
     tagged_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<ImageId>,
 }
 
 impl Image {
@@ -142,9 +146,29 @@ impl Store {
             layers,
             size,
             tagged_at: now(),
+            parent: None,
         };
         self.write_record(&image)?;
         self.add_image(image).map_err(ImageError::Index)
+    }
+
+    /// Records which image another was made from: `docker commit` and every step of a build.
+    pub fn set_parent(&self, id: &ImageId, parent: &ImageId) -> Result<(), ImageError> {
+        let missing = || ImageError::Index(crate::refs::IndexError::NoImage(id.clone()));
+        let image = self.image(id).map_err(ImageError::Index)?.ok_or_else(missing)?;
+        let image = Image { parent: Some(parent.clone()), ..Image::clone(&image) };
+        self.write_record(&image)?;
+        self.replace_image(image).map_err(ImageError::Index)
+    }
+
+    /// The images that were made from this one.
+    pub fn children(&self, id: &ImageId) -> Result<Vec<ImageId>, crate::refs::IndexError> {
+        let images = self.images()?;
+        Ok(images
+            .iter()
+            .filter(|image| image.parent.as_ref() == Some(id))
+            .map(|image| image.id.clone())
+            .collect())
     }
 
     fn write_record(&self, image: &Image) -> Result<(), ImageError> {
@@ -153,6 +177,7 @@ impl Store {
             layers: image.layers.clone(),
             size: image.size,
             tagged_at: image.tagged_at,
+            parent: image.parent.clone(),
         };
         let path = self.root().join("images").join(image.id.0.hex()).with_extension("json");
         let bytes = serde_json::to_vec(&record).map_err(|error| ImageError::Write(error.into()))?;
@@ -174,6 +199,7 @@ impl Store {
             layers: record.layers,
             size: record.size,
             tagged_at: record.tagged_at,
+            parent: record.parent,
         })
     }
 }

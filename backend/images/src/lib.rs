@@ -32,6 +32,7 @@ mod image;
 mod layer;
 mod layout;
 mod pack;
+mod places;
 mod reference;
 mod refs;
 mod remove;

@@ -123,6 +123,15 @@ impl Store {
         Ok(image)
     }
 
+    /// What is remembered of an image whose record was written again.
+    pub(crate) fn replace_image(&self, image: Image) -> Result<(), IndexError> {
+        let mut state = self.state()?;
+        if let Some(known) = state.images.get_mut(&image.id.clone()) {
+            *known = Arc::new(image);
+        }
+        Ok(())
+    }
+
     /// Makes `name` mean the image; answers the image that it meant before.
     pub fn tag(&self, name: &Named, id: &ImageId) -> Result<Option<ImageId>, IndexError> {
         let name = name.clone().or_latest();

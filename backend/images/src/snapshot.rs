@@ -102,7 +102,7 @@ impl Store {
         let layers = image.layers.iter().rev().map(|layer| layer.diff_id.clone()).collect();
         let volatile = durability == Durability::Volatile;
         let record = Record { image: image.id.clone(), layers, volatile };
-        let snapshot = self.snapshot_at(folder, &record)?;
+        let mut snapshot = self.snapshot_at(folder, &record)?;
         for path in [&snapshot.folder, &snapshot.upper, &snapshot.work, &snapshot.merged] {
             make(path)?;
         }
@@ -111,6 +111,13 @@ impl Store {
             copy_owner_and_mode(top, &snapshot.upper)
                 .map_err(|source| SnapshotError::Create { path: snapshot.upper.clone(), source })?;
         }
+        let places = snapshot.folder.join("places");
+        make(&places)?;
+        snapshot
+            .make_places(&places)
+            .and_then(|()| snapshot.lower.first().map_or(Ok(()), |top| copy_owner_and_mode(top, &places)))
+            .map_err(|source| SnapshotError::Create { path: places.clone(), source })?;
+        snapshot.lower.insert(0, places);
         let path = snapshot.folder.join("snapshot.json");
         let written =
             serde_json::to_vec(&record).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
@@ -162,6 +169,10 @@ impl Store {
         let mut lower = lower
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| SnapshotError::LayerMissing(record.image.clone()))?;
+        let places = folder.join("places");
+        if places.is_dir() {
+            lower.insert(0, places);
+        }
         if lower.is_empty() {
             // overlayfs wants a lower folder, an image from scratch may have none.
             let empty = self.root().join("empty");
@@ -320,7 +331,7 @@ fn make(path: &Path) -> Result<(), SnapshotError> {
     made.map_err(|source| SnapshotError::Create { path: path.to_owned(), source })
 }
 
-fn copy_owner_and_mode(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_owner_and_mode(from: &Path, to: &Path) -> io::Result<()> {
     let meta = fs::metadata(from)?;
     rustix::fs::chownat(
         CWD,

@@ -103,7 +103,8 @@ fn a_hundred_layers_can_be_mounted() {
     let snapshot = store.prepare("c1", &image).unwrap();
     let root = snapshot.mount().unwrap().to_owned();
     let _mounted = Mounted(&snapshot);
-    assert_eq!(fs::read_dir(root).unwrap().count(), 100);
+    let is_layers = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('f');
+    assert_eq!(fs::read_dir(root).unwrap().flatten().filter(is_layers).count(), 100);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn layers_of_a_shared_store_are_used_in_place_and_kept_out_of_sight() {
     };
     let image = node.put_image(new).unwrap();
     let snapshot = node.prepare("c1", &image).unwrap();
-    assert!(snapshot.lower[0].starts_with(host.root()));
+    assert!(snapshot.lower[1].starts_with(host.root()));
     assert_eq!(fs::read_dir(folder.path().join("layers")).unwrap().count(), 0);
     let root = snapshot.mount().unwrap().to_owned();
     let _mounted = Mounted(&snapshot);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use drydock_images::{BlobError, Descriptor, Digest, Image, Layer, LayerError, Named, Store};
+use drydock_images::{BlobError, Descriptor, Digest, Image, IndexError, Layer, LayerError, Named, Store};
 use futures_util::TryStreamExt;
 use http::{Method, StatusCode, header};
 use serde_json::json;
@@ -26,6 +26,8 @@ pub enum PushError {
     Denied(String),
     #[error("read what is to be pushed")]
     Blob(#[source] BlobError),
+    #[error("look for other names of the image")]
+    Index(#[source] IndexError),
     #[error("pack layer")]
     Layer(#[source] LayerError),
     #[error("compress layer {digest}")]
@@ -37,11 +39,18 @@ pub enum PushError {
 }
 
 /// Where a layer is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushState {
     Preparing,
-    Pushing { current: u64, total: u64 },
+    Pushing {
+        current: u64,
+        total: u64,
+    },
     AlreadyExists,
+    /// The registry had it in another repository.
+    Mounted {
+        from: String,
+    },
     Pushed,
 }
 
@@ -85,14 +94,14 @@ async fn push_to(
     source: &Source,
     progress: &(dyn Fn(&Digest, PushState) + Send + Sync),
 ) -> Result<Pushed, PushError> {
+    let from = elsewhere(store, image, name)?;
     let mut layers = Vec::new();
     for layer in &image.layers {
         let blob = layer_blob(store, layer).await?;
         let digest = &layer.diff_id.0;
         let total = blob.size;
         let heard = |current| progress(digest, PushState::Pushing { current, total });
-        let sent = upload(client, store, source, &blob, &heard).await?;
-        progress(digest, if sent { PushState::Pushed } else { PushState::AlreadyExists });
+        progress(digest, upload(client, store, source, &blob, from.as_deref(), &heard).await?);
         layers.push(blob);
     }
     let config = Descriptor {
@@ -100,7 +109,7 @@ async fn push_to(
         digest: image.id.0.clone(),
         size: image.raw.len() as u64,
     };
-    upload(client, store, source, &config, &|_| {}).await?;
+    upload(client, store, source, &config, from.as_deref(), &|_| {}).await?;
     let (kind, bytes) = manifest(store, image, &config, &layers)?;
     let url = source.url(&format!("manifests/{}", name.tag().unwrap_or("latest")));
     let prepare =
@@ -155,22 +164,36 @@ async fn layer_blob(store: &Store, layer: &Layer) -> Result<Descriptor, PushErro
     worker.await.map_err(PushError::Worker)?
 }
 
-/// Sends a blob unless the registry has it; answers whether it was sent.
+/// Another repository of the same registry that is known to have the image.
+fn elsewhere(store: &Store, image: &Image, name: &Named) -> Result<Option<String>, PushError> {
+    let (_, digests) = store.names(&image.id).map_err(PushError::Index)?;
+    let other = digests.iter().find(|other| other.domain() == name.domain() && other.path() != name.path());
+    Ok(other.map(|other| other.path().to_owned()))
+}
+
+/// Sends a blob unless the registry has it, here or in repository `from`; answers how it came there.
 async fn upload(
     client: &Client,
     store: &Store,
     source: &Source,
     blob: &Descriptor,
+    from: Option<&str>,
     heard: &(dyn Fn(u64) + Send + Sync),
-) -> Result<bool, PushError> {
+) -> Result<PushState, PushError> {
     let url = source.url(&format!("blobs/{}", blob.digest));
     let response = client.send(source, Method::HEAD, &url, |request| request).await?;
     if response.status().is_success() {
-        return Ok(false);
+        return Ok(PushState::AlreadyExists);
     }
-    let url = source.url("blobs/uploads/");
+    let url = match from {
+        Some(from) => source.url(&format!("blobs/uploads/?mount={}&from={from}", blob.digest)),
+        None => source.url("blobs/uploads/"),
+    };
     let begin = |request: reqwest::RequestBuilder| request.header(header::CONTENT_LENGTH, 0);
     let response = client.send(source, Method::POST, &url, begin).await?;
+    if let (StatusCode::CREATED, Some(from)) = (response.status(), from) {
+        return Ok(PushState::Mounted { from: from.to_owned() });
+    }
     if response.status() != StatusCode::ACCEPTED {
         return Err(refused(&url, response).await);
     }
@@ -195,7 +218,7 @@ async fn upload(
         return Err(refused(place.as_str(), response).await);
     }
     heard(blob.size);
-    Ok(true)
+    Ok(PushState::Pushed)
 }
 
 async fn refused(url: &str, response: reqwest::Response) -> PushError {

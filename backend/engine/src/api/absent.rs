@@ -36,6 +36,9 @@ pub async fn answer(request: Request) -> ApiError {
 
 fn explain(method: &str, path: &str) -> ApiError {
     let mut words = path.trim_start_matches('/').split('/');
+    if let Some(error) = slashed(path) {
+        return error;
+    }
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match (first, second) {
         ("swarm", "init" | "join" | "unlock") => ApiError::not_implemented(&format!("docker swarm {second}")),
@@ -48,6 +51,22 @@ fn explain(method: &str, path: &str) -> ApiError {
         (first, _) if KNOWN.contains(&first) => ApiError::not_implemented(&format!("{method} {path}")),
         _ => ApiError::not_found("page not found"),
     }
+}
+
+/// A name with slashes is the name of nothing but an image; `docker inspect` asks for all the others all the same.
+fn slashed(path: &str) -> Option<ApiError> {
+    let (kind, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let text = match kind {
+        "containers" => {
+            let (name, _verb) = rest.rsplit_once('/')?;
+            (!rest.ends_with("/attach/ws") && name.contains('/'))
+                .then(|| format!("No such container: {name}"))
+        }
+        "networks" => rest.contains('/').then(|| format!("network {rest} not found")),
+        "volumes" => rest.contains('/').then(|| format!("get {rest}: no such volume")),
+        _ => None,
+    };
+    text.map(ApiError::not_found)
 }
 
 fn not_a_manager() -> ApiError {
@@ -71,6 +90,8 @@ mod tests {
             ("GET", "/swarm", 503),
             ("GET", "/containers/x/attach/ws", 501),
             ("GET", "/nonsense", 404),
+            ("GET", "/containers/host:5000/team/app/json", 404),
+            ("GET", "/networks/team/app", 404),
         ];
         for (method, path, status) in cases {
             assert_eq!(explain(method, path).status.as_u16(), status, "{path}");

@@ -1,6 +1,6 @@
 //! `/images/…`, `/auth`, `/distribution/…`.
 
-mod bodies;
+pub mod bodies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use serde_json::json;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 use crate::image::progress::{Progress, respond};
-use crate::image::{Filter, FilterError, Force, PullRequest, TransferError, Use};
+use crate::image::{Filter, FilterError, Force, Parents, PullRequest, TransferError, Use};
+use crate::wire::ContainerConfig;
 use bodies::{blocking, blocking_reader, streamed};
 
 pub fn routes() -> Router<Arc<Engine>> {
@@ -76,10 +77,11 @@ async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<HashMap<Str
         filter = Some(json!({ "reference": [name] }).to_string());
     }
     let filter = Filter::parse(filter.as_deref(), KNOWN).map_err(bad_filter)?;
+    let all = is_true(&query, "all");
     let list = blocking(move || {
         let uses = uses(&engine);
         let count = |id: &str| Some(uses.iter().filter(|one| one.image == id).count() as i64);
-        engine.images.list(&filter, &count)
+        engine.images.list(&filter, all, &count)
     });
     Ok(Json(list.await??).into_response())
 }
@@ -164,7 +166,13 @@ async fn import(engine: Arc<Engine>, create: Create, body: Body) -> ApiResult {
             Some(name.or_latest())
         }
     };
-    let config = bodies::apply_changes(&create.changes)?;
+    let config = match bodies::apply_changes(ContainerConfig::default(), &create.changes) {
+        Ok(config) => config,
+        Err(error) => {
+            bodies::drain(body).await;
+            return Err(error);
+        }
+    };
     let comment = if create.message.is_empty() { "Imported from -".to_owned() } else { create.message };
     let id =
         blocking_reader(body, move |reader| engine.images.import(reader, name.as_ref(), &config, &comment))
@@ -287,7 +295,8 @@ async fn remove_one(
     Query(query): Query<HashMap<String, String>>,
 ) -> ApiResult {
     let force = if is_true(&query, "force") { Force::Yes } else { Force::No };
-    let gone = blocking(move || engine.images.delete(&name, force, &uses(&engine))).await??;
+    let parents = if is_true(&query, "noprune") { Parents::Keep } else { Parents::Prune };
+    let gone = blocking(move || engine.images.delete(&name, force, parents, &uses(&engine))).await??;
     Ok(Json(gone).into_response())
 }
 

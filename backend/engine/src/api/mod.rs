@@ -1,6 +1,7 @@
 //! The doors: one file per family of endpoints, each with its own table of routes.
 
 mod absent;
+mod commit;
 pub mod containers;
 mod exec;
 pub mod images;
@@ -22,6 +23,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .merge(system::routes())
         .merge(containers::routes())
+        .merge(commit::routes())
         .merge(exec::routes())
         .merge(images::routes())
         .merge(networks::routes())

@@ -23,7 +23,7 @@ fn measure(engine: &Engine) -> ApiResult<Value> {
     let image_ids: Vec<String> =
         containers.iter().map(|container| container.record().image_id.clone()).collect();
     let count = |id: &str| Some(image_ids.iter().filter(|own| *own == id).count() as i64);
-    let images = engine.images.list(&Filter::default(), &count)?;
+    let images = engine.images.list(&Filter::default(), false, &count)?;
     let layers: u64 =
         images.as_array().into_iter().flatten().filter_map(|image| image["Size"].as_u64()).sum();
     let now = time::OffsetDateTime::now_utc();

@@ -91,7 +91,7 @@ pub async fn create(
     let mut host_config = wanted.host_config.unwrap_or_default();
     let warnings = check(engine, &mut host_config)?;
     let mut config = wanted.config;
-    merge_image(&mut config, &image);
+    merge(&mut config, &image.config);
     if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
         return Err(CreateError::NoCommand);
     }
@@ -207,8 +207,7 @@ fn inherited_mounts(engine: &Engine, host: &HostConfig) -> Result<Vec<MountPoint
 }
 
 /// The user's word wins; what it leaves open is the image's.
-fn merge_image(config: &mut ContainerConfig, image: &Image) {
-    let from = &image.config;
+pub(super) fn merge(config: &mut ContainerConfig, from: &ContainerConfig) {
     for (port, set) in &from.exposed_ports {
         config.exposed_ports.entry(port.clone()).or_insert_with(|| set.clone());
     }

@@ -1,6 +1,7 @@
 //! Containers: records, and one verb per file.
 
 pub mod cgroup;
+pub mod commit;
 pub mod create;
 pub mod exec;
 pub mod files;

@@ -10,8 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use drydock_images::{
-    Descriptor, DiffId, Digest, Image as Stored, ImageError, ImportError, IndexError, LayerError, Named,
-    NewImage,
+    Descriptor, DiffId, Digest, FindError, Image as Stored, ImageError, ImportError, IndexError, LayerError,
+    Named, NewImage,
 };
 use http::StatusCode;
 use serde::Deserialize;
@@ -93,19 +93,36 @@ impl ImageService {
     pub fn to_save(&self, references: &[String]) -> Result<Vec<Saved>, ArchiveError> {
         let mut found: BTreeMap<_, Saved> = BTreeMap::new();
         for reference in references {
-            let image = self.store.find(reference).map_err(LookupError::from)?;
-            let id = image.id.to_string();
-            let by_id =
-                id.starts_with(reference.as_str()) || id["sha256:".len()..].starts_with(reference.as_str());
-            // A name without a tag means all of its tags, an id none.
-            let names = match Named::parse(reference) {
-                Ok(name) if !by_id => vec![name.or_latest()],
-                _ => Vec::new(),
-            };
-            let saved = found.entry(image.id.clone()).or_insert_with(|| Saved { image, names: Vec::new() });
-            saved.names.extend(names);
+            let mut names = self.names_meant(reference)?;
+            let is_id = names.is_empty();
+            if is_id {
+                names.push(reference.clone());
+            }
+            for name in names {
+                let image = self.store.find(&name).map_err(|error| match error {
+                    FindError::NotFound(_) => LookupError::NotFound(reference.clone()),
+                    error => error.into(),
+                })?;
+                let saved =
+                    found.entry(image.id.clone()).or_insert_with(|| Saved { image, names: Vec::new() });
+                saved.names.extend(Named::parse(&name).ok().filter(|name| !is_id && name.digest().is_none()));
+            }
         }
         Ok(found.into_values().collect())
+    }
+
+    /// A name without a tag means all of its tags; nothing is answered for an id.
+    fn names_meant(&self, reference: &str) -> Result<Vec<String>, ArchiveError> {
+        let Ok(name) = Named::parse(reference) else { return Ok(Vec::new()) };
+        if reference.starts_with("sha256:") {
+            return Ok(Vec::new());
+        }
+        if name.tag().is_some() || name.digest().is_some() {
+            return Ok(vec![reference.to_owned()]);
+        }
+        let all = self.store.references().map_err(LookupError::Index)?;
+        let same = all.into_iter().filter(|(other, _)| other.tag().is_some() && other.name() == name.name());
+        Ok(same.map(|(other, _)| other.to_string()).collect())
     }
 
     /// Writes the archive.

@@ -1,6 +1,6 @@
-//! `docker rmi` and `docker image prune`.
+//! `docker rmi` and `docker image prune`, in moby's order of steps and with its texts.
 
-use drydock_images::{ImageId, IndexError, Named, RemoveError};
+use drydock_images::{FindError, ImageId, IndexError, Named, RemoveError};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -25,7 +25,14 @@ pub enum Force {
     Yes,
 }
 
-/// An image stays; the texts are moby's.
+/// Whether the images that it was made from, and that nobody needs any more, go too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parents {
+    Keep,
+    Prune,
+}
+
+/// An image stays.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
     #[error(transparent)]
@@ -34,32 +41,47 @@ pub enum DeleteError {
         "conflict: unable to remove repository reference {reference:?} (must force) - container {container} is using its referenced image {image}"
     )]
     Referenced { reference: String, container: String, image: String },
-    #[error(
-        "conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories"
-    )]
-    SeveralNames { image: String },
-    #[error(
-        "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
-    )]
-    Running { image: String, container: String },
-    #[error(
-        "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
-    )]
-    Stopped { image: String, container: String },
+    #[error("conflict: unable to delete {image} ({}) - {reason}", .reason.way_out())]
+    Conflict { image: String, reason: Conflict },
     #[error("change the image index")]
     Index(#[source] IndexError),
     #[error("remove the image")]
     Remove(#[source] RemoveError),
 }
 
+/// Who needs the image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    #[error("image has dependent child images")]
+    Children,
+    #[error("image is being used by running container {0}")]
+    Running(String),
+    #[error("image is referenced in multiple repositories")]
+    Names,
+    #[error("image is being used by stopped container {0}")]
+    Stopped(String),
+}
+
+impl Conflict {
+    const fn way_out(&self) -> &'static str {
+        match self {
+            Self::Children | Self::Running(_) => "cannot be forced",
+            Self::Names | Self::Stopped(_) => "must be forced",
+        }
+    }
+
+    const fn is_use(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Stopped(_))
+    }
+}
+
 impl From<DeleteError> for ApiError {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Lookup(error) => error.into(),
-            DeleteError::Referenced { .. }
-            | DeleteError::SeveralNames { .. }
-            | DeleteError::Running { .. }
-            | DeleteError::Stopped { .. } => Self::conflict(error.to_string()),
+            DeleteError::Referenced { .. } | DeleteError::Conflict { .. } => {
+                Self::conflict(error.to_string())
+            }
             DeleteError::Index(_) | DeleteError::Remove(_) => {
                 Self::chain(StatusCode::INTERNAL_SERVER_ERROR, &error)
             }
@@ -67,90 +89,186 @@ impl From<DeleteError> for ApiError {
     }
 }
 
+/// One removal on its way: what it must respect, and what it did.
+struct Removal<'a> {
+    images: &'a ImageService,
+    uses: &'a [Use],
+    parents: Parents,
+    gone: Vec<Value>,
+    freed: u64,
+}
+
 impl ImageService {
     /// Takes away the name that `reference` is, or the image that it begins the id of; with the last name the image
     /// goes too. `uses` are all containers.
-    pub fn delete(&self, reference: &str, force: Force, uses: &[Use]) -> Result<Value, DeleteError> {
-        let image = self.store.find(reference).map_err(LookupError::from)?;
-        let (tags, digests) = self.store.names(&image.id).map_err(DeleteError::Index)?;
-        let named = NamedImage { image, tags, digests };
-        let id = named.image.id.to_string();
-        let uses: Vec<&Use> = uses.iter().filter(|one| one.image == id).collect();
-        let mut gone = Vec::new();
-        if is_id(&id, reference) {
-            if !is_single(&named) && force == Force::No {
-                return Err(DeleteError::SeveralNames { image: short(&named.image.id.0).to_owned() });
-            }
-            may_delete(&named.image.id, force, &uses)?;
-            self.untag_all(&named, &mut gone)?;
-        } else {
-            let name = Named::parse(reference)
-                .map_err(drydock_images::FindError::from)
-                .map_err(LookupError::from)?;
-            let name = name.or_latest();
-            let is_last = is_single(&named);
-            if is_last
-                && force == Force::No
-                && let Some(one) = uses.first()
-            {
-                return Err(DeleteError::Referenced {
-                    reference: name.familiar(),
-                    container: one.container[..12].to_owned(),
-                    image: short(&named.image.id.0).to_owned(),
-                });
-            }
-            if is_last {
-                may_delete(&named.image.id, force, &uses)?;
-                self.untag_all(&named, &mut gone)?;
-            } else {
-                self.untag(&name, &id, &mut gone)?;
-                return Ok(json!(gone));
-            }
-        }
-        self.remove(&named.image.id, &mut gone)?;
-        Ok(json!(gone))
+    pub fn delete(
+        &self,
+        reference: &str,
+        force: Force,
+        parents: Parents,
+        uses: &[Use],
+    ) -> Result<Value, DeleteError> {
+        let mut removal = Removal { images: self, uses, parents, gone: Vec::new(), freed: 0 };
+        removal.delete(reference, force)?;
+        Ok(json!(removal.gone))
     }
 
     /// Removes what no container needs: images without a tag, or (`dangling=false`) every unused one.
     pub fn prune(&self, filter: &Filter, uses: &[Use]) -> Result<Value, DeleteError> {
         let bounds = filter.bounds(self)?;
         let only_dangling = filter.flag("dangling").ok().flatten().unwrap_or(true);
-        let mut gone = Vec::new();
-        let mut freed = 0;
+        let mut removal = Removal { images: self, uses, parents: Parents::Prune, gone: Vec::new(), freed: 0 };
         for one in self.named_images().map_err(DeleteError::Index)? {
-            let id = one.image.id.to_string();
-            let is_needed =
-                uses.iter().any(|used| used.image == id) || (only_dangling && !one.tags.is_empty());
-            let Some(one) = filter.ignoring_dangling().apply(one, &bounds).filter(|_| !is_needed) else {
+            let is_step = one.is_nameless()
+                && !self.store.children(&one.image.id).map_err(DeleteError::Index)?.is_empty();
+            if is_step || (only_dangling && !one.tags.is_empty()) {
                 continue;
-            };
-            self.untag_all(&one, &mut gone)?;
-            freed += self.remove(&one.image.id, &mut gone)?;
+            }
+            let Some(one) = filter.ignoring_dangling().apply(one, &bounds) else { continue };
+            let names = one.tags.iter().chain(&one.digests).map(Named::familiar);
+            let names = if one.is_nameless() { vec![one.image.id.to_string()] } else { names.collect() };
+            // One that is in use stays, with its name.
+            let _ = names.iter().try_for_each(|name| removal.delete(name, Force::No));
         }
-        Ok(
-            json!({"ImagesDeleted": if gone.is_empty() { Value::Null } else { json!(gone) }, "SpaceReclaimed": freed}),
-        )
+        let Removal { gone, freed, .. } = removal;
+        let gone = if gone.is_empty() { Value::Null } else { json!(gone) };
+        Ok(json!({"ImagesDeleted": gone, "SpaceReclaimed": freed}))
+    }
+}
+
+impl Removal<'_> {
+    fn delete(&mut self, reference: &str, force: Force) -> Result<(), DeleteError> {
+        let image = self.images.store.find(reference).map_err(LookupError::from)?;
+        let named = self.named(&image.id)?;
+        let id = image.id.to_string();
+        if is_id(&id, reference) {
+            if is_single(&named) {
+                self.check(&image.id, force, Names::Ignored)?;
+                self.untag_all(&image.id)?;
+            }
+            return self.remove(&image.id, force, Quiet::No);
+        }
+        let name = Named::parse(reference).map_err(FindError::from).map_err(LookupError::from)?.or_latest();
+        if force == Force::No
+            && is_single(&named)
+            && let Some(one) = self.uses.iter().find(|one| one.image == id)
+        {
+            return Err(DeleteError::Referenced {
+                reference: reference.to_owned(),
+                container: one.container[..12].to_owned(),
+                image: short(&image.id.0).to_owned(),
+            });
+        }
+        self.untag(&name, &id)?;
+        let left = self.drop_lone_digests(&name, &image.id)?;
+        if left > 0 { Ok(()) } else { self.remove(&image.id, force, Quiet::Yes) }
     }
 
-    fn untag(&self, name: &Named, id: &str, gone: &mut Vec<Value>) -> Result<(), DeleteError> {
-        self.store.untag(name).map_err(DeleteError::Index)?;
-        gone.push(json!({ "Untagged": name.familiar() }));
-        self.publish("untag", id, id);
+    fn named(&self, id: &ImageId) -> Result<NamedImage, DeleteError> {
+        let store = &self.images.store;
+        let (tags, digests) = store.names(id).map_err(DeleteError::Index)?;
+        let image = store.image(id).map_err(DeleteError::Index)?;
+        let image = image.ok_or_else(|| LookupError::NotFound(id.to_string()))?;
+        Ok(NamedImage { image, tags, digests })
+    }
+
+    /// When a repository's last tag went, its digests go too. Answers how many names are left.
+    fn drop_lone_digests(&mut self, name: &Named, id: &ImageId) -> Result<usize, DeleteError> {
+        let named = self.named(id)?;
+        let mut left = named.tags.len() + named.digests.len();
+        if name.digest().is_some() || named.tags.iter().any(|tag| tag.name() == name.name()) {
+            return Ok(left);
+        }
+        for digest in named.digests.iter().filter(|digest| digest.name() == name.name()) {
+            self.untag(digest, &id.to_string())?;
+            left -= 1;
+        }
+        Ok(left)
+    }
+
+    /// Removes an image without regard to its names, and then its parents.
+    fn remove(&mut self, id: &ImageId, force: Force, quiet: Quiet) -> Result<(), DeleteError> {
+        match self.check(id, force, Names::Counted) {
+            // The name is gone, which was what was asked for.
+            Err(DeleteError::Conflict { reason, .. })
+                if quiet == Quiet::Yes && (reason.is_use() || !self.is_dangling(id)?) =>
+            {
+                return Ok(());
+            }
+            other => other?,
+        }
+        let parent = self.named(id)?.image.parent.clone();
+        self.untag_all(id)?;
+        let removed = self.images.store.remove(id).map_err(DeleteError::Remove)?;
+        self.freed += removed.size;
+        self.gone.push(json!({ "Deleted": id }));
+        self.gone.extend(removed.layers.iter().map(|layer| json!({ "Deleted": layer })));
+        self.images.publish("delete", &id.to_string(), &id.to_string());
+        match parent {
+            Some(parent) if self.parents == Parents::Prune && self.images.is_there(&parent)? => {
+                self.remove(&parent, Force::No, Quiet::Yes)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without a name and without images made from it.
+    fn is_dangling(&self, id: &ImageId) -> Result<bool, DeleteError> {
+        let children = self.images.store.children(id).map_err(DeleteError::Index)?;
+        Ok(self.named(id)?.is_nameless() && children.is_empty())
+    }
+
+    fn check(&self, id: &ImageId, force: Force, names: Names) -> Result<(), DeleteError> {
+        let conflict = |reason| Err(DeleteError::Conflict { image: short(&id.0).to_owned(), reason });
+        let text = id.to_string();
+        let container = |one: &Use| one.container[..12].to_owned();
+        let uses = || self.uses.iter().filter(|one| one.image == text);
+        if !self.images.store.children(id).map_err(DeleteError::Index)?.is_empty() {
+            return conflict(Conflict::Children);
+        }
+        if let Some(one) = uses().find(|one| one.is_running) {
+            return conflict(Conflict::Running(container(one)));
+        }
+        if force == Force::Yes {
+            return Ok(());
+        }
+        if names == Names::Counted && !self.named(id)?.is_nameless() {
+            return conflict(Conflict::Names);
+        }
+        uses().next().map_or(Ok(()), |one| conflict(Conflict::Stopped(container(one))))
+    }
+
+    fn untag(&mut self, name: &Named, id: &str) -> Result<(), DeleteError> {
+        self.images.store.untag(name).map_err(DeleteError::Index)?;
+        self.gone.push(json!({ "Untagged": name.familiar() }));
+        self.images.publish("untag", id, id);
         Ok(())
     }
 
-    fn untag_all(&self, named: &NamedImage, gone: &mut Vec<Value>) -> Result<(), DeleteError> {
-        let id = named.image.id.to_string();
-        named.tags.iter().chain(&named.digests).try_for_each(|name| self.untag(name, &id, gone))
+    fn untag_all(&mut self, id: &ImageId) -> Result<(), DeleteError> {
+        let named = self.named(id)?;
+        named.tags.iter().chain(&named.digests).try_for_each(|name| self.untag(name, &id.to_string()))
     }
+}
 
-    fn remove(&self, id: &ImageId, gone: &mut Vec<Value>) -> Result<u64, DeleteError> {
-        let removed = self.store.remove(id).map_err(DeleteError::Remove)?;
-        gone.push(json!({ "Deleted": id }));
-        gone.extend(removed.layers.iter().map(|layer| json!({ "Deleted": layer })));
-        self.publish("delete", &id.to_string(), &id.to_string());
-        Ok(removed.size)
+impl ImageService {
+    fn is_there(&self, id: &ImageId) -> Result<bool, DeleteError> {
+        Ok(self.store.image(id).map_err(DeleteError::Index)?.is_some())
     }
+}
+
+/// Whether names that an image still has keep it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Counted,
+    Ignored,
+}
+
+/// Whether a conflict ends the removal without a word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quiet {
+    No,
+    Yes,
 }
 
 /// Whether a reference is the image's id or the beginning of it.
@@ -164,16 +282,4 @@ fn is_single(named: &NamedImage) -> bool {
     repositories.sort();
     repositories.dedup();
     named.tags.len() <= 1 && repositories.len() <= 1
-}
-
-fn may_delete(id: &ImageId, force: Force, uses: &[&Use]) -> Result<(), DeleteError> {
-    let image = short(&id.0).to_owned();
-    let name = |one: &Use| one.container[..12].to_owned();
-    if let Some(one) = uses.iter().find(|one| one.is_running) {
-        return Err(DeleteError::Running { image, container: name(one) });
-    }
-    match uses.first() {
-        Some(one) if force == Force::No => Err(DeleteError::Stopped { image, container: name(one) }),
-        _ => Ok(()),
-    }
 }

@@ -1,6 +1,6 @@
 //! What `docker images`, `docker image inspect` and `docker history` show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use drydock_images::{Image as Stored, IndexError, Named};
@@ -25,6 +25,10 @@ impl NamedImage {
 
     pub fn digest_texts(&self) -> Vec<String> {
         self.digests.iter().map(Named::familiar).collect()
+    }
+
+    pub fn is_nameless(&self) -> bool {
+        self.tags.is_empty() && self.digests.is_empty()
     }
 
     /// Seconds since 1970; images without a date are from the beginning.
@@ -59,10 +63,19 @@ impl ImageService {
     }
 
     /// `GET /images/json`. `uses` counts the containers of an image.
-    pub fn list(&self, filter: &Filter, uses: &dyn Fn(&str) -> Option<i64>) -> Result<Value, LookupError> {
+    pub fn list(
+        &self,
+        filter: &Filter,
+        all: bool,
+        uses: &dyn Fn(&str) -> Option<i64>,
+    ) -> Result<Value, LookupError> {
         let bounds = filter.bounds(self)?;
         let images = self.named_images().map_err(LookupError::Index)?;
-        let shown = images.into_iter().filter_map(|one| filter.apply(one, &bounds));
+        let parents: BTreeSet<_> = images.iter().filter_map(|one| one.image.parent.clone()).collect();
+        // Steps on the way to another image are shown when they have a name, or to who wants all.
+        let shown =
+            images.into_iter().filter(|one| all || !one.is_nameless() || !parents.contains(&one.image.id));
+        let shown = shown.filter_map(|one| filter.apply(one, &bounds));
         Ok(shown.map(|one| summary(&one, uses(&one.image.id.to_string()))).collect())
     }
 
@@ -85,7 +98,7 @@ impl ImageService {
             "Id": image.id,
             "RepoTags": named.tag_texts(),
             "RepoDigests": named.digest_texts(),
-            "Parent": "",
+            "Parent": image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             "Comment": raw["history"].as_array().and_then(|list| list.last()).and_then(|last| last["comment"].as_str()).unwrap_or_default(),
             "Created": text("created"),
             "DockerVersion": text("docker_version"),
@@ -108,10 +121,9 @@ impl ImageService {
         Ok(answer)
     }
 
-    /// `GET /images/{name}/history`: newest first; only the image itself has an id.
+    /// `GET /images/{name}/history`: newest first; the image itself has an id, and so have those it was made from here.
     pub fn history(&self, reference: &str) -> Result<Value, LookupError> {
         let image = self.store.find(reference)?;
-        let (tags, _) = self.store.names(&image.id).map_err(LookupError::Index)?;
         let raw = image.json();
         let mut layers = image.layers.iter();
         let mut rows = Vec::new();
@@ -128,9 +140,18 @@ impl ImageService {
             }));
         }
         rows.reverse();
-        if let Some(first) = rows.first_mut() {
-            first["Id"] = json!(image.id);
-            first["Tags"] = json!(tags.iter().map(Named::familiar).collect::<Vec<_>>());
+        let mut step = Some(image);
+        for row in &mut rows {
+            let Some(image) = step else { break };
+            let (tags, _) = self.store.names(&image.id).map_err(LookupError::Index)?;
+            row["Id"] = json!(image.id);
+            if !tags.is_empty() {
+                row["Tags"] = json!(tags.iter().map(Named::familiar).collect::<Vec<_>>());
+            }
+            step = match &image.parent {
+                Some(parent) => self.store.image(parent).map_err(LookupError::Index)?,
+                None => None,
+            };
         }
         Ok(json!(rows))
     }
@@ -166,7 +187,7 @@ fn summary(named: &NamedImage, containers: Option<i64>) -> Value {
     let labels = named.image.labels();
     json!({
         "Id": named.image.id,
-        "ParentId": "",
+        "ParentId": named.image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
         "RepoTags": named.tag_texts(),
         "RepoDigests": named.digest_texts(),
         "Created": named.created(),

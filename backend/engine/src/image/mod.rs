@@ -4,6 +4,7 @@
 //! engine uses only what is public here.
 
 mod archive;
+mod commit;
 mod delete;
 mod describe;
 mod filter;
@@ -24,7 +25,8 @@ use crate::events::Events;
 use crate::wire::ContainerConfig;
 
 pub use archive::{ArchiveError, Saved};
-pub use delete::{DeleteError, Force, Use};
+pub use commit::{CommitError, NewCommit};
+pub use delete::{DeleteError, Force, Parents, Use};
 pub use filter::{Filter, FilterError};
 pub use transfer::{PullRequest, TransferError};
 

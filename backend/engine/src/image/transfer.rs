@@ -105,13 +105,14 @@ impl ImageService {
         progress: &Progress,
     ) -> Result<(), TransferError> {
         let tag = name.tag().unwrap_or("latest");
+        progress.say(&format!("The push refers to repository [{}]", name.name()));
         let image = self.store.resolve(name).map_err(LookupError::Index)?;
         let image = image.ok_or_else(|| TransferError::NoImage(name.familiar_name()))?;
-        progress.say(&format!("The push refers to repository [{}]", name.name()));
         let hear = |digest: &Digest, state: PushState| match state {
             PushState::Preparing => progress.at(short(digest), "Preparing"),
             PushState::Pushing { current, total } => progress.bar(short(digest), "Pushing", current, total),
             PushState::AlreadyExists => progress.at(short(digest), "Layer already exists"),
+            PushState::Mounted { from } => progress.at(short(digest), &format!("Mounted from {from}")),
             PushState::Pushed => progress.at(short(digest), "Pushed"),
         };
         let pushed = push(&self.client, &self.store, &image, name, credentials, &hear).await?;

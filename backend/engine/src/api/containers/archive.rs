@@ -259,41 +259,7 @@ pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>
         .await
         .map_err(|error| internal(&error))?
         .map_err(|error| internal(&error))?;
-    let list: Vec<Value> = changes
-        .iter()
-        .filter(|change| !is_mount_place(change, &changes))
-        .map(|change| json!({ "Path": change.path, "Kind": change.kind as u8 }))
-        .collect();
+    let list: Vec<Value> =
+        changes.iter().map(|change| json!({ "Path": change.path, "Kind": change.kind as u8 })).collect();
     Ok(Json(list).into_response())
-}
-
-/// Places the engine made for its own mounts; moby keeps them in a layer below the container's.
-const MOUNT_PLACES: [&str; 12] = [
-    "/dev",
-    "/dev/console",
-    "/dev/pts",
-    "/dev/shm",
-    "/proc",
-    "/sys",
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/etc/mtab",
-    "/.dockerenv",
-    "/sbin/docker-init",
-];
-
-fn is_mount_place(change: &drydock_images::Change, all: &[drydock_images::Change]) -> bool {
-    let own = |path: &str| MOUNT_PLACES.contains(&path);
-    let text = |change: &drydock_images::Change| change.path.to_string_lossy().into_owned();
-    let path = text(change);
-    if own(&path) {
-        return true;
-    }
-    // `/etc` counts as modified when only such a place was made in it.
-    let below: Vec<String> =
-        all.iter().map(text).filter(|other| other.starts_with(&format!("{path}/"))).collect();
-    matches!(change.kind, drydock_images::Kind::Modified)
-        && !below.is_empty()
-        && below.iter().all(|other| own(other))
 }

@@ -32,11 +32,18 @@ where
     while let Some(chunk) = body.next().await {
         if sender.send(chunk.map_err(io::Error::other)).await.is_err() {
             // The worker has what it wants, or has failed; it says which below.
+            while let Some(Ok(_)) = body.next().await {}
             break;
         }
     }
     drop(sender);
     worker.await.map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Reads a body to its end: who is refused while it still sends hears of a broken connection, not of the reason.
+pub async fn drain(body: Body) {
+    let mut body = body.into_data_stream();
+    while let Some(Ok(_)) = body.next().await {}
 }
 
 /// A request's body, read from a blocking thread.
@@ -155,24 +162,25 @@ fn decode(text: &str) -> String {
 }
 
 /// `--change` of `docker import` and `docker commit`: instructions of a Dockerfile that set the configuration.
-pub fn apply_changes(changes: &[String]) -> Result<ContainerConfig, ApiError> {
-    let mut config = ContainerConfig::default();
+pub fn apply_changes(mut config: ContainerConfig, changes: &[String]) -> Result<ContainerConfig, ApiError> {
     for change in changes {
         let (word, rest) = change.trim().split_once(char::is_whitespace).unwrap_or((change.trim(), ""));
         let rest = rest.trim();
         match word.to_ascii_uppercase().as_str() {
             "CMD" => config.cmd = Some(command(rest)),
             "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
-            "ENV" => config.env.push(pair(rest)),
+            "ENV" => {
+                for (key, value) in pairs_of(rest) {
+                    config.env.retain(|known| known.split('=').next() != Some(key.as_str()));
+                    config.env.push(format!("{key}={value}"));
+                }
+            }
+            "ONBUILD" => config.on_build.get_or_insert_default().push(rest.to_owned()),
             "EXPOSE" => config.exposed_ports.extend(rest.split_whitespace().map(|port| {
                 let port = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
                 (port, crate::wire::Empty {})
             })),
-            "LABEL" => {
-                let pair = pair(rest);
-                let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
-                config.labels.insert(key.to_owned(), value.to_owned());
-            }
+            "LABEL" => config.labels.extend(pairs_of(rest)),
             "USER" => config.user = rest.to_owned(),
             "WORKDIR" => config.working_dir = rest.to_owned(),
             "STOPSIGNAL" => config.stop_signal = Some(rest.to_owned()),
@@ -198,10 +206,38 @@ fn command(rest: &str) -> Vec<String> {
         .unwrap_or_else(|_| vec!["/bin/sh".to_owned(), "-c".to_owned(), rest.to_owned()])
 }
 
-/// `KEY=VALUE` or `KEY VALUE`, quotes taken off.
-fn pair(rest: &str) -> String {
-    let (key, value) = rest.split_once(['=', ' ']).unwrap_or((rest, ""));
-    format!("{key}={}", value.trim_matches('"'))
+/// `KEY=VALUE KEY="WITH SPACE"…`, or one `KEY VALUE` to the end of the line; quotes are taken off.
+fn pairs_of(rest: &str) -> Vec<(String, String)> {
+    let first = rest.split(char::is_whitespace).next().unwrap_or_default();
+    if !first.contains('=') {
+        let (key, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        return vec![(key.to_owned(), value.trim().trim_matches('"').to_owned())];
+    }
+    let split = |word: String| {
+        let (key, value) = word.split_once('=').unwrap_or((&word, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    words(rest).into_iter().map(split).collect()
+}
+
+/// Words as a shell splits them; a backslash keeps the next character as it is.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', None | Some('"')) => word.get_or_insert_default().extend(characters.next()),
+            (character, Some(open)) if character == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (space, None) if space.is_whitespace() => words.extend(word.take()),
+            (character, _) => word.get_or_insert_default().push(character),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 #[cfg(test)]
@@ -224,14 +260,17 @@ mod tests {
             "EXPOSE 80",
             "LABEL k=v",
             "VOLUME /data",
+            "ENV B=1 C=\"2 3\" A=4",
+            "LABEL one=\"a b\" two=c",
         ];
-        let config = apply_changes(&changes.map(str::to_owned)).unwrap();
+        let config = apply_changes(ContainerConfig::default(), &changes.map(str::to_owned)).unwrap();
         assert_eq!(config.cmd.unwrap(), ["a", "b"]);
         assert_eq!(config.entrypoint.unwrap(), ["/bin/sh", "-c", "run it"]);
-        assert_eq!(config.env, ["A=1 2"]);
+        assert_eq!(config.env, ["B=1", "C=2 3", "A=4"]);
+        assert_eq!((config.labels["one"].as_str(), config.labels["two"].as_str()), ("a b", "c"));
         assert!(config.exposed_ports.contains_key("80/tcp"));
         assert_eq!(config.labels["k"], "v");
         assert!(config.volumes.unwrap().contains_key("/data"));
-        assert!(apply_changes(&["RUN x".to_owned()]).is_err());
+        assert!(apply_changes(ContainerConfig::default(), &["RUN x".to_owned()]).is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! it, in the opposite order: process, cgroups, state folder.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use drydock_sys::namespaces::id_map;
@@ -26,7 +26,7 @@ use crate::rootfs::mounts::{self, MountError, Planned};
 use crate::rootfs::staging::{Staging, StagingError};
 use crate::seccomp::{Filter, SeccompError};
 use crate::spawn::{SpawnError, spawn};
-use crate::state::{OCI_VERSION, State, StateDir, StateError, Status, process_stat};
+use crate::state::{INIT_NAME, OCI_VERSION, State, StateDir, StateError, Status, process_stat};
 use crate::stdio::{Inherited, Stdio};
 
 /// What to make, and how.
@@ -221,7 +221,7 @@ impl Create<'_> {
             true => Some(Staging::enter(&self.bundle.rootfs, &mut decided.mounts, dir.path())?),
             false => None,
         };
-        let cloned = spawn(&decided.namespaces, v2.as_ref().map(AsFd::as_fd));
+        let cloned = spawn_init(&decided.namespaces, v2.as_ref().map(AsFd::as_fd));
         let Ok(Cloned::Child) = cloned else {
             let left = staging.map_or(Ok(()), Staging::leave);
             return match cloned? {
@@ -353,6 +353,18 @@ fn listen(path: &Path) -> Result<OwnedFd, CreateError> {
         Ok(socket)
     };
     bind().map_err(|source| CreateError::Listen { path: path.to_owned(), source })
+}
+
+/// The child is born with [`INIT_NAME`]: who asks for a container's state can tell by it, from the first moment on,
+/// that the program does not run yet.
+fn spawn_init(namespaces: &Namespaces, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, SpawnError> {
+    let own = rustix::thread::name();
+    let _ = rustix::thread::set_name(INIT_NAME);
+    let cloned = spawn(namespaces, cgroup);
+    if let (Ok(own), false) = (own, matches!(cloned, Ok(Cloned::Child))) {
+        let _ = rustix::thread::set_name(&own);
+    }
+    cloned
 }
 
 /// A socket's path by way of its open folder.

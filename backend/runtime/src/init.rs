@@ -22,7 +22,7 @@ use crate::program::{Program, ProgramError};
 use crate::rootfs::mounts::{CgroupView, Planned};
 use crate::rootfs::protect::{self, ProtectError};
 use crate::rootfs::{self, RootChange, RootfsError};
-use crate::state::{INIT_NAME, Status};
+use crate::state::Status;
 
 /// All the child needs, borrowed from the memory it was copied with.
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +141,6 @@ impl Init<'_> {
     /// Runs the container's program, or reports why not. Never returns.
     pub fn run(&self, parent: ToParent) -> ! {
         let mut parent = parent;
-        // Who asks for the container's state can tell by it that the program does not run yet.
-        let _ = rustix::thread::set_name(INIT_NAME);
         let Err(error) = self.steps(&mut parent);
         parent.failed(&error.to_failure());
         sys_process::exit_now(1)

@@ -20,7 +20,8 @@ fn a_program_killed_by_a_signal_is_reported_as_a_shell_would() {
     let child = container.spawn();
     container.wait_for_status("running");
     container.call(&["kill", &container.id, "KILL"]).success();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(137));
+    let run = child.wait_with_output().unwrap();
+    assert_eq!(run.status.code(), Some(137), "{}", String::from_utf8_lossy(&run.stderr));
     container.assert_nothing_left();
 }
 

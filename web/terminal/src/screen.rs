@@ -1,6 +1,6 @@
 //! One xterm.js terminal: what is drawn, selected, searched and typed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -37,9 +37,15 @@ pub enum Gesture {
 const SCROLLBACK: u32 = 10_000;
 /// Cells below which a hidden or tiny element is not worth a size of its own.
 const SMALLEST: (u32, u32) = (8, 3);
+/// Pixels: what the fit add-on leaves for the scroll bar, and letters below which nobody reads.
+const SCROLL_BAR: i32 = 14;
+const SMALLEST_LETTERS: f64 = 5.0;
 
 pub struct Screen {
     terminal: Terminal,
+    /// Height of letters that the reader wants, and that they have: another's larger terminal may need smaller ones.
+    wanted: Cell<f64>,
+    letters: Cell<f64>,
     fit: FitAddon,
     search: SearchAddon,
     /// Ends of what was handed to xterm.js and is not drawn yet; it draws in order.
@@ -89,7 +95,8 @@ impl Screen {
         let pending = Rc::new(RefCell::new(VecDeque::new()));
         let drawn = drawn_handler(&pending, on);
         let closures = Closures { _data: data, _binary: binary, _title: title, _size: size, _key: key };
-        Self { terminal, fit, search, pending, drawn, handlers, _closures: closures }
+        let (wanted, letters) = (Cell::new(options.font_size), Cell::new(options.font_size));
+        Self { terminal, wanted, letters, fit, search, pending, drawn, handlers, _closures: closures }
     }
 
     /// Draws output that ends at `end`.
@@ -108,12 +115,39 @@ impl Screen {
     pub fn fit(&self) {
         let host = self.terminal.get_element();
         if host.client_width() > 0 && host.client_height() > 0 {
+            self.set_letters(self.wanted.get());
             self.fit.fit();
         }
     }
 
-    pub fn resize(&self, cols: u16, rows: u16) {
+    /// Takes another viewer's size, with letters so small that all of it is seen here.
+    pub fn mirror(&self, cols: u16, rows: u16) {
         self.terminal.resize(u32::from(cols).max(SMALLEST.0), u32::from(rows).max(SMALLEST.1));
+        let share = self.share();
+        if share <= 0.0 {
+            return;
+        }
+        let halves = (self.letters.get() * share * 2.0).floor() / 2.0;
+        self.set_letters(halves.min(self.wanted.get()).max(SMALLEST_LETTERS));
+        // Cells are whole pixels, so letters of half the height may take more than half the room.
+        while self.share() < 1.0 && self.letters.get() > SMALLEST_LETTERS {
+            self.set_letters(self.letters.get() - 0.5);
+        }
+    }
+
+    /// How much of what is drawn there is room for: 1 and more when for all, 0 and less while nothing is shown.
+    fn share(&self) -> f64 {
+        let room = self.terminal.get_element();
+        let Some(drawn) = room.query_selector(".xterm-screen").ok().flatten() else { return 0.0 };
+        let share = |room: i32, drawn: i32| f64::from(room) / f64::from(drawn.max(1));
+        share(room.client_width() - SCROLL_BAR, drawn.client_width())
+            .min(share(room.client_height(), drawn.client_height()))
+    }
+
+    fn set_letters(&self, pixels: f64) {
+        if self.letters.replace(pixels) != pixels {
+            modern(&self.terminal).options().set_font_size(pixels);
+        }
     }
 
     pub fn size(&self) -> (u16, u16) {
@@ -148,9 +182,9 @@ impl Screen {
         self.terminal.clear_selection();
     }
 
+    /// Seen at the next [`Screen::fit`] or [`Screen::mirror`].
     pub fn set_font_size(&self, pixels: f64) {
-        modern(&self.terminal).options().set_font_size(pixels);
-        self.fit();
+        self.wanted.set(pixels);
     }
 
     pub fn set_palette(&self, palette: &Palette) {

@@ -92,10 +92,8 @@ impl TerminalView {
         inner.screen.fit();
         let weak = Rc::downgrade(&inner);
         let observer = SizeObserver::on(host, move || {
-            if let Some(inner) = weak.upgrade()
-                && !inner.mirrors.get()
-            {
-                inner.screen.fit();
+            if let Some(inner) = weak.upgrade() {
+                inner.take_room();
             }
         });
         *inner.observer.borrow_mut() = Some(observer);
@@ -148,6 +146,7 @@ impl TerminalView {
 
     pub fn set_font_size(&self, pixels: f64) {
         self.0.screen.set_font_size(pixels);
+        self.0.take_room();
     }
 
     pub fn set_palette(&self, palette: &Palette) {
@@ -156,9 +155,7 @@ impl TerminalView {
 
     /// Takes the room that the element has now.
     pub fn fit(&self) {
-        if !self.0.mirrors.get() {
-            self.0.screen.fit();
-        }
+        self.0.take_room();
     }
 }
 
@@ -240,13 +237,28 @@ impl Inner {
     }
 
     fn follow(&self, cols: u16, rows: u16) {
-        if (cols, rows) == self.screen.size() {
-            return;
+        if (cols, rows) != self.screen.size() {
+            self.mirrors.set(true);
         }
-        self.mirrors.set(true);
+        if self.mirrors.get() {
+            self.mirror(cols, rows);
+        }
+    }
+
+    fn mirror(&self, cols: u16, rows: u16) {
         self.following.set(true);
-        self.screen.resize(cols, rows);
+        self.screen.mirror(cols, rows);
         self.following.set(false);
+    }
+
+    /// The element's size is another, or the letters': as many cells as fit, or the same cells to fit.
+    fn take_room(&self) {
+        if self.mirrors.get() {
+            let (cols, rows) = self.screen.size();
+            self.mirror(cols, rows);
+        } else {
+            self.screen.fit();
+        }
     }
 
     fn gesture(&self, gesture: Gesture) {

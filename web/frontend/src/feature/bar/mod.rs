@@ -1,16 +1,19 @@
 //! The bar above a session: how long it lasts, sharing, which panes are open, ending it.
 
+use drydock_browser::listener::Listener;
 use drydock_browser::window;
 use drydock_model::clock::{self, SOON};
+use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use crate::component::dialog::Confirm;
 use crate::component::icon::{Glyph, Icon};
 use crate::desk::{self, Desk};
 use crate::feature::Panes;
-use crate::reactive::{State, memo};
+use crate::reactive::{Kept, State, memo};
 use crate::theme::{self, Theme};
-use crate::view::{View, flag, part, press, text, view, when};
+use crate::view::{Place, View, flag, part, press, text, view, when};
 
 #[component]
 pub fn Bar(panes: Panes) -> View {
@@ -36,7 +39,7 @@ pub fn Bar(panes: Panes) -> View {
             {(!desk.read_only).then(|| view! {
                 <button class="button button-quiet bar-end" aria-label="End session" on:click=press(move || ending.set(true))>
                     "End"
-                    <span class="bar-end-rest">" session"</span>
+                    <span class="bar-end-rest">"session"</span>
                 </button>
                 <Confirm
                     open=ending
@@ -140,12 +143,30 @@ fn Countdown() -> View {
 #[component]
 fn Share() -> View {
     let desk = desk::current();
+    let menu = Place::<web_sys::Element>::new();
+    let close = move || {
+        // Taking away a plain attribute does not fail.
+        _ = menu.get_untracked().map(|menu| menu.remove_attribute("open"));
+    };
+    // As long as the bar. Before the terminals see it, which keep it to themselves.
+    Kept::new(Listener::capturing(&window(), "pointerdown", move |event| {
+        let place = event.target().and_then(|target| target.dyn_into::<web_sys::Node>().ok());
+        if menu.get_untracked().is_some_and(|menu| !menu.contains(place.as_ref())) {
+            close();
+        }
+    }));
+    let on_key = move |event: KeyboardEvent| {
+        if event.key() == "Escape" {
+            close();
+        }
+    };
     let copy = move |query: &str, said| {
+        close();
         let origin = window().location().origin().unwrap_or_default();
         desk.copy(format!("{origin}/p/{}{query}", desk.id()), said);
     };
     view! {
-        <details class="menu" name="share">
+        <details class="menu" name="share" node_ref=menu on:keydown=on_key>
             <summary class="button button-quiet" aria-label="Share">
                 <Icon glyph=Glyph::Link/>
                 <span class="bar-toggle-label">"Share"</span>

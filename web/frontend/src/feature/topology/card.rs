@@ -3,7 +3,7 @@
 use drydock_model::session::Model;
 use drydock_model::shapes::Chosen;
 use drydock_model::units;
-use drydock_wire::topology::{Container, Network, Node, Port};
+use drydock_wire::topology::{Container, Network, Node, Port, Stats};
 use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
@@ -99,9 +99,10 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
         chosen;
     let picture = model.picture();
     let node = picture.nodes.iter().find(|node| node.name == *name)?;
-    let proxy_host = model.node(name)?.proxy_host.clone();
+    let known = model.node(name)?;
+    let proxy_host = known.proxy_host.clone();
     match chosen {
-        Chosen::Node(_) => Some(of_node(node, proxy_host)),
+        Chosen::Node(_) => Some(of_node(node, known.stats, proxy_host)),
         Chosen::Container { id, .. } => {
             let container = node.containers.iter().find(|container| container.id == *id)?;
             Some(of_container(node, container, proxy_host))
@@ -113,12 +114,12 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
     }
 }
 
-fn of_node(node: &Node, proxy_host: String) -> Facts {
+fn of_node(node: &Node, stats: Option<Stats>, proxy_host: String) -> Facts {
     let mut rows = vec![("Address", node.ip.clone()), ("State", node.state.clone())];
     if !node.swarm_role.is_empty() {
         rows.push(("Swarm", node.swarm_role.clone()));
     }
-    if let Some(stats) = node.stats {
+    if let Some(stats) = stats {
         let of = |part, whole| format!("{} of {}", units::bytes(part), units::bytes(whole));
         rows.push(("CPU", format!("{} %", stats.cpu_percent.round() as i32)));
         rows.push(("Memory", of(stats.memory_bytes, stats.memory_limit_bytes)));

@@ -73,7 +73,10 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub async fn open(config: Arc<Config>, assets: Assets) -> anyhow::Result<AppState> {
     let images = import_images(&config).await?;
     let host = open_host(&config, NodeImage::Reference(NODE_IMAGE.to_owned())).await?;
-    let store = Store::open(&config.database()).await?;
+    let store = Store::open(&config.database()).await.with_context(|| {
+        let database = config.database();
+        format!("{} is of no use: move it away, or choose another place with --data-dir", database.display())
+    })?;
     let metrics = Arc::new(Metrics::default());
     let upstream = match &config.upstream {
         UpstreamRegistry::None => None,
@@ -136,11 +139,32 @@ pub fn check_machine(config: &Config) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("only root can make nodes: run it with sudo");
     }
+    for (feature, is_there, remedy) in [
+        (
+            "user namespaces",
+            user_namespaces(),
+            "`sysctl user.max_user_namespaces=15000`, or a kernel with CONFIG_USER_NS",
+        ),
+        (
+            "loop devices",
+            Path::new("/dev/loop-control").exists(),
+            "`modprobe loop`; in a container, pass /dev/loop-control in",
+        ),
+    ] {
+        if !is_there {
+            bail!("this machine lacks {feature}, which nodes are made of: {remedy}");
+        }
+    }
     let agent = config.bin().join("drydock-agent");
     if !agent.exists() {
         bail!("{} is missing: run `cargo xtask dist`, or give --dist", agent.display());
     }
     Ok(())
+}
+
+fn user_namespaces() -> bool {
+    let most = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
+    most.is_ok_and(|most| most.trim() != "0") && Path::new("/proc/self/ns/user").exists()
 }
 
 /// The host's nodes, those of an earlier run adopted. Without an image it can make none, only end them.

@@ -83,3 +83,48 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     body.extend_from_slice(b"--edge--\r\n");
     body
 }
+
+#[tokio::test]
+async fn a_file_beyond_the_quota_says_so_and_leaves_its_room() {
+    let gateway = Gateway::start_with(|config| config.node_limits.disk = 96 << 20).await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    let url = format!("{}/instances/{}/uploads?path=/root/in", play.url, node.name);
+    let upload = |body: Vec<u8>| {
+        let typed = play.http.post(&url).header("Content-Type", "multipart/form-data; boundary=edge");
+        typed.body(body).send()
+    };
+    let answer = upload(form(&[("name=\"file\"; filename=\"huge\"", &vec![7; 120 << 20])])).await.unwrap();
+    assert_eq!(answer.status(), 422);
+    let refused: Value = answer.json().await.unwrap();
+    assert!(refused["message"].as_str().unwrap().contains("No space left"), "{refused}");
+    assert_eq!(play.run(&node.name, "ls -A /root/in").await, "");
+    // Many small ones go where the large one did not.
+    let names: Vec<String> =
+        (0..300).map(|number| format!("name=\"file\"; filename=\"{number}.txt\"")).collect();
+    let parts: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"small"[..])).collect();
+    assert_eq!(upload(form(&parts)).await.unwrap().status(), 200);
+    assert_eq!(play.run(&node.name, "ls /root/in | wc -l; cat /root/in/299.txt").await, "300\nsmall");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn an_upload_cut_off_leaves_no_file() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    let mut stream = tokio::net::TcpStream::connect(&gateway.address).await.unwrap();
+    let path = format!("/sessions/{}/instances/{}/uploads?path=/root/in", play.id, node.name);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=edge\r\n\
+         Content-Length: 1000000\r\n\r\n--edge\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n",
+        gateway.address
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &[7; 100_000]).await.unwrap();
+    let files = async || play.run(&node.name, "ls -A /root/in 2>/dev/null | wc -l").await;
+    support::eventually(async || (files().await == "1").then_some(())).await;
+    drop(stream);
+    support::eventually(async || (files().await == "0").then_some(())).await;
+    gateway.end().await;
+}

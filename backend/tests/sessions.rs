@@ -190,3 +190,68 @@ async fn a_restart_finds_sessions_nodes_and_running_commands_again() {
     play.run(&node.name, "kill -0 $(cat /root/pid)").await;
     process.end();
 }
+
+/// What the host keeps of nodes and sessions, by folder.
+fn kept(data: &std::path::Path) -> Vec<String> {
+    let mut kept = Vec::new();
+    for folder in ["nodes", "sessions", "runtime"] {
+        let entries = std::fs::read_dir(data.join(folder)).into_iter().flatten().flatten();
+        kept.extend(entries.map(|entry| entry.path().display().to_string()));
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let of_ours = |line: &&str| line.contains(data.to_str().unwrap());
+    kept.extend(mounts.lines().filter(of_ours).map(str::to_owned));
+    kept
+}
+
+#[tokio::test]
+async fn a_session_closed_while_its_nodes_boot_leaves_nothing() {
+    let gateway = Gateway::start().await;
+    for stack in ["two-nodes", "empty", "two-nodes"] {
+        let play = gateway.session(&[("stack_name", stack)]).await;
+        // More nodes are asked for while it closes: each is made or refused, and none stays.
+        let asked = (0..3).map(|_| {
+            let (http, url) = (play.http.clone(), format!("{}/instances", play.url));
+            tokio::spawn(async move { http.post(url).json(&json!({})).send().await.unwrap().status() })
+        });
+        let asked: Vec<_> = asked.collect();
+        tokio::task::yield_now().await;
+        assert_eq!(play.http.delete(&play.url).send().await.unwrap().status(), 200);
+        for answer in asked {
+            assert!([200, 404].contains(&answer.await.unwrap().as_u16()));
+        }
+        eventually(async || kept(&gateway.state.config.data).is_empty().then_some(())).await;
+        assert!(gateway.state.playground.host.nodes().is_empty());
+    }
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_server_killed_while_nodes_come_and_go_is_whole_again() {
+    let mut process = Process::start(tempfile::tempdir().unwrap()).await;
+    for round in 0..4_u32 {
+        let play = process.session_of("two-nodes").await;
+        if round % 2 == 1 {
+            let nodes = play.ready().await;
+            let (http, url) = (play.http.clone(), format!("{}/instances/{}", play.url, nodes[0].name));
+            // Its end is under way when the server dies, or not begun.
+            tokio::spawn(async move { http.delete(url).send().await });
+            tokio::time::sleep(std::time::Duration::from_millis(u64::from(round) * 5)).await;
+        }
+        process = Process::start(process.kill()).await;
+        let play = Play { url: format!("http://{}/sessions/{}", process.address, play.id), ..play };
+        let session = play.show().await;
+        for node in session.instances.keys() {
+            play.run(node, "docker version").await;
+        }
+        // Only what the session has is on the host.
+        let nodes = std::fs::read_dir(process.data().join("nodes")).unwrap().count();
+        assert_eq!(nodes, session.instances.len(), "round {round}");
+        let node = play.node().await;
+        play.run(&node.name, "true").await;
+        assert_eq!(play.http.delete(&play.url).send().await.unwrap().status(), 200);
+        let data = process.data();
+        eventually(async || kept(&data).is_empty().then_some(())).await;
+    }
+    process.end();
+}

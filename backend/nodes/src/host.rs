@@ -17,12 +17,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_networks::NetNs;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Notify;
 
 use crate::boot::{self, BootError, Yard};
 use crate::capacity::{self, Full, Inventory};
 use crate::config::{HostConfig, Limits, NodeSpec, is_hostname};
+use crate::firewall;
 use crate::id::{NodeId, SessionId};
 use crate::names::{self, Names};
 use crate::node::Node;
@@ -30,7 +31,7 @@ use crate::opening::{self, OpenError};
 use crate::record::{NodeRecord, SessionRecord};
 use crate::removal::{self, EndError, Failures};
 use crate::session::{self, Session, SessionError, Uplink};
-use crate::state::{Entry, State};
+use crate::state::{BeginEnd, Entry, State};
 use crate::table::{self, Subnet};
 use crate::uplink::{self, Surroundings};
 
@@ -108,11 +109,24 @@ impl Host {
         running.collect()
     }
 
-    /// Ends a node and removes all of it; no error when there is none.
+    /// Ends a node and removes all of it; it is gone when this returns, whoever removed it. One that is being made is ended
+    /// as soon as it runs. No error when there is none. Goes on to its end even when the caller stops waiting.
     pub async fn end(&self, id: &NodeId) -> Result<(), EndError> {
-        let Some(record) = self.inner.state().begin_end(id) else { return Ok(()) };
-        let host = self.clone();
-        joined(tokio::spawn(async move { host.remove_node(record).await })).await
+        joined(self.spawn_end(id.clone())).await
+    }
+
+    async fn end_once_it_runs(&self, id: &NodeId) -> Result<(), EndError> {
+        loop {
+            let changed = self.inner.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let begun = self.inner.state().begin_end(id);
+            match begun {
+                BeginEnd::Begun(record) => return self.remove_node(record).await,
+                BeginEnd::NotYet => changed.await,
+                BeginEnd::Nothing => return Ok(()),
+            }
+        }
     }
 
     /// Ends a session's nodes, those still being made too, and its switch. No error when there is none.
@@ -130,22 +144,11 @@ impl Host {
         failures.into_result(format_args!("session {id}"))
     }
 
-    /// Ends nodes until none is left; one that is being made is ended once it runs.
+    /// Ends all nodes of a session at once; it gets no new ones meanwhile.
     async fn end_nodes_of(&self, id: &SessionId, failures: &mut Failures) {
-        loop {
-            let changed = self.inner.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let nodes = self.inner.state().nodes_of(id);
-            if nodes.is_empty() {
-                return;
-            }
-            for end in nodes.into_iter().map(|node| self.spawn_end(node)).collect::<Vec<_>>() {
-                failures.join(joined(end).await);
-            }
-            if !self.inner.state().nodes_of(id).is_empty() {
-                changed.await;
-            }
+        let nodes = self.inner.state().nodes_of(id);
+        for end in nodes.into_iter().map(|node| self.spawn_end(node)).collect::<Vec<_>>() {
+            failures.join(joined(end).await);
         }
     }
 
@@ -158,6 +161,7 @@ impl Host {
         }
         let places = &self.inner.yard.places;
         failures.note("remove the host's packet rules", uplink::remove_table(places));
+        failures.note("remove our rules from the host's firewall", firewall::retire(&places.link_prefix()));
         failures.note("remove the sockets", removal::remove_folder(&places.sockets()));
         failures.note("remove the cgroups", crate::control_groups::remove(&places.control_groups()));
         failures.into_result("all sessions")
@@ -172,7 +176,7 @@ impl Host {
 
     fn spawn_end(&self, id: NodeId) -> tokio::task::JoinHandle<Result<(), EndError>> {
         let host = self.clone();
-        tokio::spawn(async move { host.end(&id).await })
+        tokio::spawn(async move { host.end_once_it_runs(&id).await })
     }
 
     async fn boot_to_its_end(&self, spec: NodeSpec) -> Result<Node, BootError> {
@@ -246,9 +250,10 @@ impl Inner {
     ) -> Result<Session, SessionError> {
         let subnet = Subnet::nth(self.config.subnets, record.number).ok_or(SessionError::NoSubnet)?;
         let address = SocketAddr::new(IpAddr::V4(subnet.gateway()), 53);
-        let socket = namespace.bind_udp(address).and_then(UdpSocket::from_std);
-        let socket = socket.map_err(|source| SessionError::Names { source })?;
-        let answering = tokio::spawn(names::serve(socket, Arc::clone(names), self.resolver));
+        let failed = |source| SessionError::Names { source };
+        let socket = namespace.bind_udp(address).and_then(UdpSocket::from_std).map_err(failed)?;
+        let listener = namespace.listen_tcp(address).and_then(TcpListener::from_std).map_err(failed)?;
+        let answering = tokio::spawn(names::serve((socket, listener), Arc::clone(names), self.resolver));
         Ok(Session::new(record.id, subnet, record.number, namespace, answering.abort_handle()))
     }
 

@@ -22,6 +22,7 @@ mod capacity;
 mod config;
 mod control_groups;
 mod disk;
+mod firewall;
 mod host;
 mod id;
 mod names;

@@ -1,7 +1,11 @@
 //! Name service of a session, on its gateway address: node names are answered here, all else is relayed to the
 //! host's resolver from outside the session, since nodes cannot reach it themselves.
 //!
-//! One task per session; one short task per relayed query.
+//! ```text
+//! serve (one task per session)    UDP queries, and TCP connections
+//! ├─ relay                        one short task per UDP query that the host's resolver is asked
+//! └─ conversation                 one task per TCP connection; ends with `serve`
+//! ```
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,8 +13,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The names of a session's nodes, lower case.
@@ -19,7 +25,11 @@ pub type Names = Arc<RwLock<BTreeMap<String, Ipv4Addr>>>;
 /// How long the host's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Queries of one session that are relayed at once; more are dropped, and asked again by the resolver.
+/// After a connection that was not accepted.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Queries of one session that are relayed at once, and its connections; more are dropped, and asked again by the
+/// resolver, or wait.
 const AT_ONCE: usize = 64;
 
 /// The longest message without and with extensions (RFC 6891).
@@ -32,8 +42,67 @@ const SERVER_FAILURE: u8 = 2;
 /// Seconds that an answer of ours may be kept: nodes come and go.
 const TTL: u32 = 5;
 
-/// Serves `socket`, which listens inside the session, until aborted.
-pub async fn serve(socket: UdpSocket, names: Names, resolver: Option<IpAddr>) {
+/// Serves both sockets, which listen inside the session, until aborted.
+pub async fn serve((udp, tcp): (UdpSocket, TcpListener), names: Names, resolver: Option<IpAddr>) {
+    tokio::join!(datagrams(udp, &names, resolver), connections(tcp, &names, resolver));
+}
+
+/// Clients turn to TCP when an answer was too long for a datagram (RFC 7766).
+async fn connections(listener: TcpListener, names: &Names, resolver: Option<IpAddr>) {
+    let mut conversations = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if conversations.len() < AT_ONCE => accepted,
+            Some(_) = conversations.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                conversations.spawn(conversation(stream, Arc::clone(names), resolver));
+            }
+            // Out of descriptors, or a client that left: the others first.
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Query after query, each with its length before it, until the client leaves or falls silent.
+async fn conversation(mut stream: TcpStream, names: Names, resolver: Option<IpAddr>) {
+    while let Ok(Ok(query)) = timeout(PATIENCE, message(&mut stream)).await {
+        let local = names.read().ok().and_then(|names| answer(&query, &names));
+        let reply = match (local, resolver) {
+            (Some(reply), _) => Some(reply),
+            (None, Some(resolver)) => {
+                let reply = timeout(PATIENCE, relay_stream(&query, resolver)).await;
+                reply.ok().and_then(Result::ok).or_else(|| failure(&query))
+            }
+            (None, None) => failure(&query),
+        };
+        let Some(reply) = reply else { return };
+        if !matches!(timeout(PATIENCE, say(&mut stream, &reply)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+async fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = stream.read_u16().await?;
+    let mut message = vec![0; length.into()];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+async fn say(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    stream.write_all(&[&length.to_be_bytes(), message].concat()).await
+}
+
+async fn relay_stream(query: &[u8], resolver: IpAddr) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(SocketAddr::new(resolver, 53)).await?;
+    say(&mut stream, query).await?;
+    message(&mut stream).await
+}
+
+async fn datagrams(socket: UdpSocket, names: &Names, resolver: Option<IpAddr>) {
     let socket = Arc::new(socket);
     let relays = Arc::new(Semaphore::new(AT_ONCE));
     let mut query = vec![0; LONGEST];
@@ -166,6 +235,26 @@ mod tests {
         let reply = answer(&query("node1", 28), &names).unwrap();
         assert_eq!(reply[6..8], [0, 0], "no IPv6 address, but the name exists");
         assert_eq!(answer(&query("node2", 1), &names), None);
+    }
+
+    #[tokio::test]
+    async fn one_connection_asks_again_and_again() {
+        let names = BTreeMap::from([("node1".to_owned(), Ipv4Addr::new(10, 64, 0, 2))]);
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let serving = tokio::spawn(serve((udp, tcp), Arc::new(RwLock::new(names)), None));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..3 {
+            say(&mut stream, &query("node1", 1)).await.unwrap();
+            let reply = message(&mut stream).await.unwrap();
+            assert_eq!(reply[reply.len() - 4..], [10, 64, 0, 2]);
+            say(&mut stream, &query("elsewhere.example", 1)).await.unwrap();
+            assert_eq!(message(&mut stream).await.unwrap()[3] & 0xf, SERVER_FAILURE);
+        }
+        serving.abort();
+        assert!(serving.await.unwrap_err().is_cancelled());
+        assert!(message(&mut stream).await.is_err(), "the connection ends with the service");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::adopt::{self, Adopted};
 use crate::boot::Yard;
 use crate::config::{HostConfig, NodeImage};
+use crate::firewall;
 use crate::host::Inner;
 use crate::names::{self, Names};
 use crate::node::Node;
@@ -135,5 +136,9 @@ fn connect_host(places: &Places, adopted: &Adopted) -> Result<Uplink, UplinkErro
     }
     let sessions: Vec<u32> = adopted.sessions.values().map(|(record, _)| record.number).collect();
     uplink::prepare(places, &sessions)?;
+    // Sessions work without a way out: this is no reason not to serve.
+    if let Err(closed) = firewall::admit(&places.link_prefix()) {
+        tracing::warn!("{closed}");
+    }
     Ok(Uplink::Wanted)
 }

@@ -29,6 +29,16 @@ pub enum Entry {
     Ending(NodeRecord),
 }
 
+/// What became of the wish to end a node.
+#[derive(Debug)]
+pub enum BeginEnd {
+    /// It is the caller's to remove.
+    Begun(NodeRecord),
+    /// It is being made, or somebody else is removing it: ask again when that is over.
+    NotYet,
+    Nothing,
+}
+
 impl Entry {
     pub fn record(&self) -> &NodeRecord {
         match self {
@@ -55,13 +65,13 @@ impl State {
         Ok((record, session))
     }
 
-    /// Marks a running node as ending; `None` when it is not running.
-    pub fn begin_end(&mut self, id: &NodeId) -> Option<NodeRecord> {
-        let entry = self.nodes.get_mut(id)?;
-        let Entry::Running(node) = entry else { return None };
+    /// Marks a running node as ending.
+    pub fn begin_end(&mut self, id: &NodeId) -> BeginEnd {
+        let Some(entry) = self.nodes.get_mut(id) else { return BeginEnd::Nothing };
+        let Entry::Running(node) = entry else { return BeginEnd::NotYet };
         let record = node.record().clone();
         *entry = Entry::Ending(record.clone());
-        Some(record)
+        BeginEnd::Begun(record)
     }
 
     /// Frees everything a node had; all of it must be gone.

@@ -110,6 +110,7 @@ impl Playground {
         };
         let node = self.host.boot(spec).await.map_err(|error| match error {
             drydock_nodes::BootError::Full(full) => CreateInstance::HostFull(full),
+            drydock_nodes::BootError::NoSession(_) => CreateInstance::SessionEnded,
             other => CreateInstance::Boot(other),
         })?;
         let record = Record {

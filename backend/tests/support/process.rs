@@ -44,9 +44,15 @@ impl Process {
     }
 
     pub async fn session(&self) -> Play {
+        self.session_of("empty").await
+    }
+
+    pub async fn session_of(&self, stack: &str) -> Play {
         let http = reqwest::Client::new();
         let url = format!("http://{}", self.address);
-        let made = http.post(&url).header("X-Requested-With", "XMLHttpRequest").send().await.unwrap();
+        let form = [("stack_name", stack)];
+        let made =
+            http.post(&url).header("X-Requested-With", "XMLHttpRequest").form(&form).send().await.unwrap();
         let made: serde_json::Value = made.json().await.unwrap();
         let id = made["session_id"].as_str().unwrap().to_owned();
         Play { url: format!("{url}/sessions/{id}"), id, http }
@@ -65,6 +71,10 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.data.take().unwrap()
+    }
+
+    pub fn data(&self) -> std::path::PathBuf {
+        self.data.as_ref().expect("it runs").path().join("data")
     }
 
     pub fn resident_kib(&self) -> u64 {

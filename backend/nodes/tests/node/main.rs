@@ -110,9 +110,8 @@ async fn nodes_of_one_session_meet_by_name_and_those_of_two_never() {
     let yard = Yard::new();
     let host = yard.open().await;
     let (ours, theirs) = (session("ours"), session("theirs"));
-    for id in [&ours, &theirs] {
-        host.create_session(id).await.unwrap();
-    }
+    let gateway = host.create_session(&ours).await.unwrap().gateway();
+    host.create_session(&theirs).await.unwrap();
     let first = boot(&host, &ours, "first").await;
     let second = boot(&host, &ours, "second").await;
     let stranger = boot(&host, &theirs, "stranger").await;
@@ -124,6 +123,11 @@ async fn nodes_of_one_session_meet_by_name_and_those_of_two_never() {
     };
     let output = sh(&first, &reach("second".to_owned())).await;
     assert_eq!(out(&output), "hello", "{output:?}");
+    // A question over TCP: what a resolver turns to for long answers. Its length, then 42 bytes with the reply's own.
+    let question = r"\000\030\007\011\001\000\000\001\000\000\000\000\000\000\006second\000\000\001\000\001";
+    let ask = format!("printf '{question}' | nc -w 5 {gateway} 53 | wc -c");
+    let output = sh(&first, &ask).await;
+    assert_eq!(out(&output), "42", "{output:?}");
     let output = sh(&first, &reach(stranger.address().to_string())).await;
     assert_ne!(output.exit, Exit::Code(0), "{}", out(&output));
     host.reset().await.unwrap();
@@ -260,6 +264,123 @@ async fn a_node_whose_first_process_dies_says_so_and_is_removed_at_its_end() {
     assert_eq!(yard.leftovers(), Vec::<String>::new());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_or_a_closed_session_meets_nodes_still_being_made() {
+    let yard = Yard::new();
+    let host = yard.open().await;
+    let id = session("early");
+    host.create_session(&id).await.unwrap();
+    let booting = |name: &'static str| {
+        let (host, spec) = (host.clone(), spec(&id, name));
+        tokio::spawn(async move { host.boot(spec).await })
+    };
+    let reserved = async |name: &str| {
+        tokio::time::timeout(HANGS, async {
+            // The place of its sockets is made first.
+            while !fs::exists(yard.data().join("nodes").join(name)).unwrap() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("the boot does not begin");
+    };
+    let boot = booting("one");
+    reserved("one").await;
+    let name = "one".parse().unwrap();
+    // Two callers at once: both return when the node is gone.
+    let (first, second) = tokio::join!(host.end(&name), host.end(&name));
+    first.unwrap();
+    second.unwrap();
+    assert!(host.node(&name).is_none());
+    assert!(!fs::exists(yard.data().join("nodes/one")).unwrap());
+    boot.await.unwrap().unwrap();
+
+    let boots = [booting("two"), booting("three")];
+    reserved("two").await;
+    host.end_session(&id).await.unwrap();
+    assert!(host.nodes().is_empty());
+    for boot in boots {
+        // Made and ended, or too late to be made.
+        assert!(matches!(boot.await.unwrap(), Ok(_) | Err(BootError::NoSession(_))));
+    }
+    assert_eq!(yard.leftovers(), Vec::<String>::new());
+    host.reset().await.unwrap();
+    assert_eq!(groups_and_links(&yard), Vec::<String>::new());
+}
+
+/// Set in the process that [`nodes_reach_the_world_through_a_firewall_that_drops`] starts in a network of its own.
+const BEHIND_FIREWALL: &str = "DRYDOCK_TEST_BEHIND_FIREWALL";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_reach_the_world_through_a_firewall_that_drops() {
+    if std::env::var_os(BEHIND_FIREWALL).is_some() {
+        return behind_a_firewall().await;
+    }
+    let inside = Command::new("unshare")
+        .arg("--net")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "nodes_reach_the_world_through_a_firewall_that_drops", "--nocapture"])
+        .env(BEHIND_FIREWALL, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inside.stderr);
+    assert!(inside.status.success(), "{}{said}", String::from_utf8_lossy(&inside.stdout));
+}
+
+/// A network namespace that stands for the rest of the world; gone when dropped.
+struct World(std::process::Child);
+
+impl World {
+    fn beyond(setup: &str) -> Self {
+        let world = Self(Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap());
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let pid = world.0.id().to_string();
+        while of(&pid) == of("self") {
+            std::thread::yield_now();
+        }
+        let ran = Command::new("sh").args(["-ec", setup]).env("WORLD", &pid).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        world
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn behind_a_firewall() {
+    let _world = World::beyond(
+        "ip link set lo up
+         ip link add out type veth peer name in netns $WORLD
+         ip address add 203.0.113.1/24 dev out
+         ip link set out up
+         nsenter --target $WORLD --net ip address add 203.0.113.2/24 dev in
+         nsenter --target $WORLD --net ip link set in up
+         ip route add default via 203.0.113.2
+         iptables --policy FORWARD DROP",
+    );
+    let rules = || {
+        let listed = Command::new("iptables").args(["--list-rules", "FORWARD"]).output().unwrap();
+        String::from_utf8_lossy(&listed.stdout).into_owned()
+    };
+    let yard = Yard::new();
+    let id = session("outward");
+    for _ in 0..2 {
+        let host = yard.open().await;
+        host.create_session(&id).await.unwrap();
+        let node = boot(&host, &id, "node1").await;
+        let output = sh(&node, "ping -c 1 -W 20 203.0.113.2").await;
+        assert_eq!(output.exit, Exit::Code(0), "{} {}", out(&output), rules());
+        assert_eq!(rules().matches(&yard.key()).count(), 2, "{}", rules());
+        host.end(node.id()).await.unwrap();
+    }
+    yard.open().await.reset().await.unwrap();
+    assert_eq!(rules().trim(), "-P FORWARD DROP");
+}
+
 /// Set in the process that [`a_host_killed_at_any_moment_loses_and_leaves_nothing`] starts and kills.
 const VICTIM: &str = "DRYDOCK_TEST_VICTIM";
 
@@ -304,6 +425,11 @@ async fn victim(folder: &std::path::Path) {
         let (one, two) = (format!("one{number}"), format!("two{number}"));
         tokio::join!(boot(&host, &id, &one), boot(&host, &id, &two));
         println!("victim: nodes");
+        if number % 2 == 0 {
+            // The next boots meet its end.
+            let (host, one) = (host.clone(), one.parse().unwrap());
+            tokio::spawn(async move { host.end(&one).await.unwrap() });
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use drydock_nodes::{Host, HostConfig, Node, NodeImage, NodeSpec, SessionId};
 /// How long anything may take before a test says that it hangs.
 pub const HANGS: Duration = Duration::from_secs(60);
 
-const APPLETS: [&str; 23] = [
+const APPLETS: [&str; 24] = [
     "cat", "chown", "dd", "df", "echo", "hostname", "id", "ip", "kill", "ls", "mkdir", "mount", "nc",
-    "nslookup", "ping", "rm", "seq", "sh", "sleep", "stat", "sync", "true", "wget",
+    "nslookup", "ping", "rm", "seq", "sh", "sleep", "stat", "sync", "true", "wc", "wget",
 ];
 
 /// A data directory with a node image of busybox beside it.

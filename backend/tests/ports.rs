@@ -125,6 +125,31 @@ async fn a_websocket_passes_through() {
     gateway.end().await;
 }
 
+#[tokio::test]
+async fn large_bodies_pass_both_ways() {
+    const BODY: usize = 20_000_000;
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    // Keeps the body, and then says so; another server gives it out.
+    let script = format!(
+        "mkdir /tmp/www; busybox httpd -p 8000 -h /tmp/www; mkfifo /tmp/pipe
+        (nc -l 9000 < /tmp/pipe | (
+            while IFS= read -r line && [ \"$line\" != $'\\r' ]; do :; done
+            head -c {BODY} > /tmp/www/big
+            printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\nkept') > /tmp/pipe) >/dev/null 2>&1 &"
+    );
+    play.run(&node.name, &script).await;
+    listening(&play, &node, 9000).await;
+    let body: Vec<u8> = (0..BODY as u32).map(|number| (number % 253) as u8).collect();
+    let posted = gateway.http.post(&gateway.url).header("Host", host(&node, 9000)).body(body.clone());
+    assert_eq!(posted.send().await.unwrap().text().await.unwrap(), "kept");
+    let given = gateway.at_host(&host(&node, 8000), "/big").await;
+    assert_eq!(given.status(), 200);
+    assert!(given.bytes().await.unwrap() == body, "the body came back changed");
+    gateway.end().await;
+}
+
 async fn listening(play: &support::Play, node: &Instance, port: u16) {
     let script = format!("ss -Hltn sport = :{port} | grep -c LISTEN || true");
     eventually(async || (play.run(&node.name, &script).await == "1").then_some(())).await;

@@ -4,7 +4,7 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd, html};
 
 use drydock_wire::lab as wire;
 
-use crate::lab::{Answer, Block, INTRODUCTION, Kind, Lab, Quiz, Step};
+use crate::lab::{Answer, Block, Kind, Lab, Quiz, Step};
 use crate::parse::MARKDOWN;
 
 pub fn summary(lab: &Lab) -> wire::Summary {
@@ -15,7 +15,7 @@ pub fn summary(lab: &Lab) -> wire::Summary {
         level: lab.level.clone(),
         minutes: lab.minutes,
         tags: lab.tags.clone(),
-        steps: lab.steps.iter().filter(|step| step.id != INTRODUCTION).count() as u32,
+        steps: lab.steps.len() as u32,
     }
 }
 

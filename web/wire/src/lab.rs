@@ -15,6 +15,7 @@ pub struct Summary {
     pub level: String,
     pub minutes: u32,
     pub tags: Vec<String>,
+    /// As many as the lab's page counts: an introduction is one.
     pub steps: u32,
 }
 

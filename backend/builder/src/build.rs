@@ -10,7 +10,7 @@ use crate::copy::sources::Hashes;
 use crate::dockerfile::{self, Command, Dockerfile, Instruction, Pair};
 use crate::error::BuildError;
 use crate::expand::Lex;
-use crate::host::{Host, Image, Keeping, Options, Output, Platform};
+use crate::host::{Host, Image, Options, Output, Platform};
 use crate::image::History;
 use crate::stage::Stage;
 
@@ -175,7 +175,7 @@ impl Build<'_> {
         };
         file.created = self.host.now();
         file.history.push(History { created: file.created.clone(), comment, ..History::default() });
-        let squashed = self.host.add_image(&file, None, Keeping::Result)?;
+        let squashed = self.host.add_image(&file, None)?;
         self.output.image(&squashed.id);
         Ok(squashed)
     }

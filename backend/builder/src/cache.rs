@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::host::{Host, HostError, Image, Keeping, Output, Platform, Pull};
+use crate::host::{Host, HostError, Image, Output, Platform, Pull};
 use crate::image::{Config, History, ImageFile};
 
 /// The cache as one stage sees it. The first miss ends it: what follows would be made of something else.
@@ -99,7 +99,7 @@ impl<'a> Cache<'a> {
             return Ok((Some(source), sources));
         }
         let restored = restored(&source.file, below, config);
-        let image = self.host.add_image(&restored, parent.map(|image| image.id.as_str()), Keeping::Step)?;
+        let image = self.host.add_image(&restored, parent.map(|image| image.id.as_str()))?;
         // No jumping to another source halfway.
         Ok((Some(image), vec![source]))
     }

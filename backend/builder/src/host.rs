@@ -81,13 +81,8 @@ pub trait Host: Sync {
     /// The image that an image was made from here.
     fn parent(&self, image: &str) -> Option<String>;
 
-    /// Records an image. `Keeping::Step` may forget it in a power cut.
-    fn add_image(
-        &self,
-        file: &ImageFile,
-        parent: Option<&str>,
-        keeping: Keeping,
-    ) -> Result<Arc<Image>, HostError>;
+    /// Records an image.
+    fn add_image(&self, file: &ImageFile, parent: Option<&str>) -> Result<Arc<Image>, HostError>;
 
     /// A root file system of these layers that can be written to.
     fn draft(&self, layers: &[String]) -> Result<Box<dyn Draft>, HostError>;
@@ -109,13 +104,6 @@ pub trait Host: Sync {
 
     /// The folder of `RUN --mount=type=cache,id=…`, made if missing.
     fn cache(&self, id: &str) -> Result<PathBuf, HostError>;
-}
-
-/// What a power cut may do to an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeping {
-    Step,
-    Result,
 }
 
 /// `os/architecture[/variant]`

@@ -13,7 +13,7 @@ use crate::configure::{self, Around};
 use crate::dockerfile::{self, Instruction, parse_commands};
 use crate::error::BuildError;
 use crate::expand::Lex;
-use crate::host::{Draft, Image, Keeping, Platform, Pull};
+use crate::host::{Draft, Image, Platform, Pull};
 use crate::image::{Config, ImageFile, Step};
 use crate::patterns::clean;
 use crate::tree::{self, Owner};
@@ -252,7 +252,7 @@ impl<'a> Stage<'a> {
         };
         let child = self.file().child(step);
         let parent = self.image.as_ref().map(|image| image.id.as_str());
-        self.image = Some(self.build.host.add_image(&child, parent, Keeping::Step)?);
+        self.image = Some(self.build.host.add_image(&child, parent)?);
         Ok(())
     }
 

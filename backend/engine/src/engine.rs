@@ -73,6 +73,7 @@ impl Engine {
             execs: Execs::default(),
             trash,
         });
+        crate::build::clear_leftovers(&engine);
         crate::container::restore::restore(&engine).await;
         Ok(engine)
     }

@@ -8,6 +8,7 @@ use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{DiffId, Digest, ImageId};
+use crate::snapshot::Durability;
 use crate::store::Store;
 
 /// An image that a container can be made from: all its layers were there when it was recorded.
@@ -93,6 +94,18 @@ struct Record {
     parent: Option<ImageId>,
 }
 
+impl ImageError {
+    /// Whether a file of the image is gone or cut, and not merely refused by the disk.
+    pub(crate) fn is_torn(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Record { .. } | Self::Config(_) => true,
+            Self::Blob(error) => matches!(error, crate::blob::BlobError::Missing(_)),
+            _ => false,
+        }
+    }
+}
+
 impl Image {
     /// The configuration with every field it came with.
     pub fn json(&self) -> serde_json::Value {
@@ -118,7 +131,7 @@ fn diff_ids(config: &ImageConfiguration) -> Result<Vec<DiffId>, ImageError> {
 }
 
 impl Store {
-    /// Records an image. Names are given apart, by [`Store::tag`].
+    /// Records an image once all of it is on the disk. Names are given apart, by [`Store::tag`].
     pub fn put_image(&self, new: NewImage<'_>) -> Result<std::sync::Arc<Image>, ImageError> {
         let config = ImageConfiguration::from_reader(new.config).map_err(ImageError::Config)?;
         let diff_ids = diff_ids(&config)?;
@@ -148,8 +161,42 @@ impl Store {
             tagged_at: now(),
             parent: None,
         };
-        self.write_record(&image)?;
-        self.add_image(image).map_err(ImageError::Index)
+        self.flush().map_err(ImageError::Write)?;
+        self.write_record(&image, Durability::Flushed)?;
+        self.add_image(image, Durability::Flushed).map_err(ImageError::Index)
+    }
+
+    /// Records the image of a build's step: its layers are here already. Nothing waits for the disk; after a power cut
+    /// the image is forgotten, unless [`settle`](Self::settle) was done before.
+    pub fn put_step(
+        &self,
+        config: &[u8],
+        parent: Option<&ImageId>,
+    ) -> Result<std::sync::Arc<Image>, ImageError> {
+        let parsed = ImageConfiguration::from_reader(config).map_err(ImageError::Config)?;
+        let mut layers = Vec::new();
+        let mut size = 0;
+        for diff_id in diff_ids(&parsed)? {
+            size += self.layer_size(&diff_id).ok_or_else(|| ImageError::LayerMissing(diff_id.clone()))?;
+            let blob = self.layer_blob(&diff_id);
+            layers.push(Layer { diff_id, blob });
+        }
+        let id = ImageId(self.put_blob(config).map_err(ImageError::Blob)?);
+        if let Some(known) = self.image(&id).map_err(ImageError::Index)? {
+            return Ok(known);
+        }
+        let image = Image {
+            id,
+            config: parsed,
+            raw: config.to_vec(),
+            manifest: None,
+            layers,
+            size,
+            tagged_at: now(),
+            parent: parent.cloned(),
+        };
+        self.write_record(&image, Durability::Volatile)?;
+        self.add_image(image, Durability::Volatile).map_err(ImageError::Index)
     }
 
     /// Records which image another was made from: `docker commit` and every step of a build.
@@ -157,7 +204,7 @@ impl Store {
         let missing = || ImageError::Index(crate::refs::IndexError::NoImage(id.clone()));
         let image = self.image(id).map_err(ImageError::Index)?.ok_or_else(missing)?;
         let image = Image { parent: Some(parent.clone()), ..Image::clone(&image) };
-        self.write_record(&image)?;
+        self.write_record(&image, Durability::Flushed)?;
         self.replace_image(image).map_err(ImageError::Index)
     }
 
@@ -171,7 +218,7 @@ impl Store {
             .collect())
     }
 
-    fn write_record(&self, image: &Image) -> Result<(), ImageError> {
+    fn write_record(&self, image: &Image, durability: Durability) -> Result<(), ImageError> {
         let record = Record {
             manifest: image.manifest.clone(),
             layers: image.layers.clone(),
@@ -181,7 +228,7 @@ impl Store {
         };
         let path = self.root().join("images").join(image.id.0.hex()).with_extension("json");
         let bytes = serde_json::to_vec(&record).map_err(|error| ImageError::Write(error.into()))?;
-        crate::file::replace_durably(&path, &bytes, &self.tmp()).map_err(ImageError::Write)
+        crate::file::replace(&path, &bytes, &self.tmp(), durability).map_err(ImageError::Write)
     }
 
     pub(crate) fn read_image(&self, id: &ImageId) -> Result<Image, ImageError> {

@@ -44,7 +44,9 @@ struct Record {
     size: u64,
     /// Bytes of the tar archive.
     tar_size: u64,
-    /// What it was unpacked from: only the blob has every byte of the archive. `None` for a layer made here, which
+    /// What it was unpacked from: only the blob has every byte of the archive, and a compressor's output cannot be
+    /// made again bit for bit. So blobs stay beside the unpacked files, and a pushed or saved image keeps its digests.
+    /// `None` for a layer made here, which
     /// packs to its own diffid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blob: Option<Descriptor>,

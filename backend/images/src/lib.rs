@@ -27,6 +27,7 @@
 mod blob;
 mod changes;
 mod digest;
+mod draft;
 mod file;
 mod image;
 mod layer;
@@ -43,6 +44,7 @@ pub mod unpack;
 
 pub use blob::{BlobError, BlobWriter};
 pub use changes::{Change, Kind};
+pub use draft::{Draft, DraftError};
 pub use digest::{DiffId, Digest, DigestError, Hasher, ImageId};
 pub use image::{Descriptor, Image, ImageError, Layer, NewImage};
 pub use layer::LayerError;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::ImageId;
 use crate::image::{Image, ImageError};
 use crate::reference::Named;
+use crate::snapshot::Durability;
 use crate::store::Store;
 
 /// The index could not be read or changed.
@@ -40,6 +41,9 @@ pub(crate) struct Index {
     /// Whole names with a tag or a digest.
     pub references: BTreeMap<String, ImageId>,
     pub images: BTreeSet<ImageId>,
+    /// Images that may not be on the disk yet, with the boot of the machine that knows them in memory.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unsettled: BTreeMap<ImageId, String>,
 }
 
 /// The index in memory, with the images it names.
@@ -70,6 +74,14 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Index, &BTreeMap<ImageId, Arc<Image>>) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
+        self.change_as(Durability::Flushed, change)
+    }
+
+    fn change_as<T>(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&mut Index, &BTreeMap<ImageId, Arc<Image>>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
         let lock = File::create(self.root().join("lock")).map_err(IndexError::Lock)?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)
             .map_err(|error| IndexError::Lock(error.into()))?;
@@ -78,7 +90,7 @@ impl Store {
         let answer = change(&mut index, &state.images)?;
         let path = self.root().join("refs.json");
         let bytes = serde_json::to_vec_pretty(&index).map_err(|error| IndexError::Write(error.into()))?;
-        crate::file::replace_durably(&path, &bytes, &self.tmp()).map_err(IndexError::Write)?;
+        crate::file::replace(&path, &bytes, &self.tmp(), durability).map_err(IndexError::Write)?;
         self.reload(&mut state)?;
         Ok(answer)
     }
@@ -104,7 +116,15 @@ impl Store {
         for id in &index.images {
             let image = match state.images.get(id) {
                 Some(image) => Arc::clone(image),
-                None => Arc::new(self.read_image(id).map_err(|error| IndexError::Image(Box::new(error)))?),
+                None => match self.read_image(id) {
+                    Ok(image) => Arc::new(image),
+                    // The step of a build that a power cut tore: nobody was promised that it stays.
+                    Err(error) if error.is_torn() => {
+                        tracing::warn!(image = %id, %error, "an image was lost");
+                        continue;
+                    }
+                    Err(error) => return Err(IndexError::Image(Box::new(error))),
+                },
             };
             images.insert(id.clone(), image);
         }
@@ -112,15 +132,49 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn add_image(&self, image: Image) -> Result<Arc<Image>, IndexError> {
+    pub(crate) fn add_image(&self, image: Image, durability: Durability) -> Result<Arc<Image>, IndexError> {
         let id = image.id.clone();
-        self.change(|index, _| {
-            index.images.insert(id.clone());
+        self.change_as(durability, |index, _| {
+            let is_new = index.images.insert(id.clone());
+            if is_new && durability == Durability::Volatile {
+                index.unsettled.insert(id.clone(), boot());
+            }
             Ok(())
         })?;
         let image = Arc::new(image);
         self.state()?.images.insert(id, Arc::clone(&image));
         Ok(image)
+    }
+
+    /// Brings images that were recorded without waiting to the disk. It may take as long as the disk does.
+    pub fn settle(&self) -> Result<(), IndexError> {
+        let unsettled: Vec<ImageId> = self.state()?.index.unsettled.keys().cloned().collect();
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        self.flush().map_err(IndexError::Write)?;
+        self.change(|index, _| {
+            index.unsettled.retain(|id, _| !unsettled.contains(id));
+            Ok(())
+        })
+    }
+
+    /// Forgets what was not on the disk when the machine went down, for it may be torn.
+    pub(crate) fn forget_unsettled(&self) -> Result<(), IndexError> {
+        let boot = boot();
+        let is_lost = |known: &String| *known != boot;
+        if !self.state()?.index.unsettled.values().any(is_lost) {
+            return Ok(());
+        }
+        self.change(|index, _| {
+            let unsettled = std::mem::take(&mut index.unsettled);
+            let (lost, kept) = unsettled.into_iter().partition(|(_, known)| is_lost(known));
+            index.unsettled = kept;
+            let lost: BTreeMap<ImageId, String> = lost;
+            index.images.retain(|id| !lost.contains_key(id));
+            index.references.retain(|_, id| !lost.contains_key(id));
+            Ok(())
+        })
     }
 
     /// What is remembered of an image whose record was written again.
@@ -157,4 +211,10 @@ impl Store {
         let references = state.index.references.iter();
         Ok(references.filter_map(|(name, id)| Some((Named::parse(name).ok()?, id.clone()))).collect())
     }
+}
+
+/// Tells one run of the machine from another.
+fn boot() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
 }

@@ -125,6 +125,31 @@ impl Store {
         Ok(snapshot)
     }
 
+    /// The folders of a root file system over these layers, bottom first, in a folder that is there already: of no
+    /// container, and so without the places that one is given.
+    pub(crate) fn prepare_bare(
+        &self,
+        name: &str,
+        layers: &[crate::digest::DiffId],
+        durability: Durability,
+    ) -> Result<Snapshot, SnapshotError> {
+        let folder = self.snapshot_folder(name)?;
+        let image = ImageId(crate::digest::Digest::of(b""));
+        let volatile = durability == Durability::Volatile;
+        let record = Record { image, layers: layers.iter().rev().cloned().collect(), volatile };
+        let snapshot = self.snapshot_at(folder, &record)?;
+        for path in [&snapshot.upper, &snapshot.work, &snapshot.merged] {
+            make(path)?;
+        }
+        let top = snapshot.lower.first().map_or(Ok(()), |top| copy_owner_and_mode(top, &snapshot.upper));
+        top.map_err(|source| SnapshotError::Create { path: snapshot.upper.clone(), source })?;
+        let path = snapshot.folder.join("snapshot.json");
+        let written =
+            serde_json::to_vec(&record).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
+        written.map_err(|source| SnapshotError::Create { path, source })?;
+        Ok(snapshot)
+    }
+
     /// A snapshot that was prepared before.
     pub fn snapshot(&self, container: &str) -> Result<Snapshot, SnapshotError> {
         let folder = self.snapshot_folder(container)?;

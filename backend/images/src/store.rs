@@ -17,6 +17,8 @@ pub enum OpenError {
     Folder { path: PathBuf, source: io::Error },
     #[error("empty {path}")]
     Temporary { path: PathBuf, source: io::Error },
+    #[error("remove what was not finished when the machine went down")]
+    Torn(#[source] crate::remove::RemoveError),
     #[error("read the index of the image store")]
     Index(#[source] IndexError),
 }
@@ -61,6 +63,10 @@ impl Store {
         let store = Self { inner: Arc::new(Inner { root, shared, state: Mutex::default() }) };
         store.clear_leftovers()?;
         drop(store.state().map_err(OpenError::Index)?);
+        store.forget_unsettled().map_err(OpenError::Index)?;
+        // Layers and blobs are flushed with the image they belong to. One that no image came to hold before the machine
+        // went down may be torn, and a later pull would take it for whole.
+        store.collect(uptime()).map_err(OpenError::Torn)?;
         Ok(store)
     }
 
@@ -83,6 +89,11 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Waits until all of the store's file system is on the disk.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(fs::File::open(self.root())?)?)
     }
 
     pub fn root(&self) -> &Path {
@@ -162,4 +173,10 @@ impl State {
             (None, _) => Ok(None),
         }
     }
+}
+
+/// How long ago the machine was started.
+fn uptime() -> std::time::Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    std::time::Duration::from_secs(now.tv_sec.try_into().unwrap_or_default())
 }

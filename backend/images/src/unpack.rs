@@ -64,13 +64,26 @@ pub fn unpack(archive: impl Read, target: &Path) -> Result<u64, UnpackError> {
         Mode::empty(),
     )
     .map_err(|error| UnpackError::Open { path: target.to_owned(), source: error.into() })?;
-    run(archive, root, Form::Layer)
+    run(archive, root, Form::Layer, None)
 }
 
 /// Unpacks an archive that is no layer into the folder `root`: names that mean deletion in a layer are plain names, and
 /// the folder itself stays as it is. What is in the way of an entry is replaced, unless both are folders.
 pub fn extract(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
-    run(archive, root, Form::Archive)
+    run(archive, root, Form::Archive, None)
+}
+
+/// [`extract`], and tells the digest of every regular file's content while it passes.
+pub fn extract_hashed(archive: impl Read, root: OwnedFd, seen: Seen<'_>) -> Result<u64, UnpackError> {
+    run(archive, root, Form::Archive, Some(seen))
+}
+
+/// Hears of a file that was written: its path in the archive, its content's digest.
+pub type Seen<'a> = &'a mut dyn FnMut(&Path, crate::digest::Digest);
+
+/// Unpacks a layer onto the tree that it is for: what it deletes is removed at once.
+pub(crate) fn apply(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
+    run(archive, root, Form::Onto, None)
 }
 
 /// What the names in an archive mean.
@@ -78,11 +91,13 @@ pub fn extract(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
 enum Form {
     Layer,
     Archive,
+    Onto,
 }
 
-fn run(archive: impl Read, root: OwnedFd, form: Form) -> Result<u64, UnpackError> {
+fn run(archive: impl Read, root: OwnedFd, form: Form, seen: Option<Seen<'_>>) -> Result<u64, UnpackError> {
     let mut unpacking = Unpacking {
         form,
+        seen,
         root,
         parent: None,
         folders: BTreeMap::new(),
@@ -104,8 +119,9 @@ pub(crate) fn in_user_namespace() -> bool {
     map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }
 
-struct Unpacking {
+struct Unpacking<'a> {
     form: Form,
+    seen: Option<Seen<'a>>,
     root: OwnedFd,
     /// The parent of the last entry: most entries lie beside their predecessor.
     parent: Option<(PathBuf, OwnedFd)>,
@@ -126,7 +142,7 @@ struct Attributes {
     extended: Vec<(String, Vec<u8>)>,
 }
 
-impl Unpacking {
+impl Unpacking<'_> {
     fn entry(&mut self, mut entry: tar::Entry<'_, impl Read>) -> Result<(), UnpackError> {
         let path = inside(Path::new(std::ffi::OsStr::from_bytes(&entry.path_bytes())))?;
         let kind = entry.header().entry_type();
@@ -135,7 +151,7 @@ impl Unpacking {
         }
         let attributes = attributes(&mut entry).map_err(UnpackError::Archive)?;
         let Some(name) = path.file_name().map(|name| name.as_bytes().to_vec()) else {
-            return if self.form == Form::Layer { self.root_folder(&attributes) } else { Ok(()) };
+            return if self.form == Form::Archive { Ok(()) } else { self.root_folder(&attributes) };
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         if self.form == Form::Archive {
@@ -208,8 +224,15 @@ impl Unpacking {
         })
         .map_err(|source| created(path, source))?;
         let mut file = File::from(file);
-        let written = io::copy(entry, &mut file);
-        self.size += written.map_err(|source| UnpackError::Write { path: path.to_owned(), source })?;
+        let failed_write = |source| UnpackError::Write { path: path.to_owned(), source };
+        self.size += match &mut self.seen {
+            None => io::copy(entry, &mut file).map_err(failed_write)?,
+            Some(seen) => {
+                let (size, digest) = copy_hashed(entry, &mut file).map_err(failed_write)?;
+                seen(path, digest);
+                size
+            }
+        };
         self.made.insert(path.to_owned());
         let failed = |source: Errno| UnpackError::Attributes { path: path.to_owned(), source: source.into() };
         let owner = rustix::fs::fchown(&file, Some(uid(attributes.uid)), Some(gid(attributes.gid)));
@@ -279,7 +302,14 @@ impl Unpacking {
         if self.made.contains(&path) {
             return Ok(());
         }
+        let is_onto = self.form == Form::Onto;
         let parent = self.open_parent(folder)?;
+        if is_onto {
+            return match remove(parent, std::ffi::OsStr::from_bytes(deleted)) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(source) => Err(created(&path, source)),
+            };
+        }
         in_place_of(parent, std::ffi::OsStr::from_bytes(deleted), |parent, name| {
             rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0)
         })
@@ -297,6 +327,9 @@ impl Unpacking {
             ResolveFlags::IN_ROOT,
         )
         .map_err(|source| failed(source.into()))?;
+        if self.form == Form::Onto {
+            return empty(&folder_fd).map_err(|source| failed(source.into()));
+        }
         mark_opaque(&folder_fd, self.in_user_namespace).map_err(|source| failed(source.into()))
     }
 
@@ -332,6 +365,22 @@ impl Unpacking {
                 .map_err(|source| UnpackError::Attributes { path, source: source.into() })?;
         }
         Ok(())
+    }
+}
+
+fn copy_hashed(from: &mut impl Read, to: &mut File) -> io::Result<(u64, crate::digest::Digest)> {
+    let mut hasher = crate::digest::Hasher::default();
+    let mut buffer = vec![0; 128 * 1024];
+    let mut size = 0;
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok((size, hasher.finish())),
+            count => {
+                hasher.update(&buffer[..count]);
+                io::Write::write_all(to, &buffer[..count])?;
+                size += count as u64;
+            }
+        }
     }
 }
 
@@ -503,14 +552,20 @@ fn remove(parent: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    let entries: Vec<_> = rustix::fs::Dir::read_from(&folder)?.collect::<Result<_, _>>()?;
+    empty(&folder)?;
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes all that is in a folder.
+fn empty(folder: &OwnedFd) -> Result<(), Errno> {
+    let entries: Vec<_> = rustix::fs::Dir::read_from(folder)?.collect::<Result<_, _>>()?;
     for entry in entries {
         let entry_name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
         if !matches!(entry_name.as_bytes(), b"." | b"..") {
-            remove(&folder, entry_name)?;
+            remove(folder, entry_name)?;
         }
     }
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+    Ok(())
 }
 
 fn created(path: &Path, source: Errno) -> UnpackError {

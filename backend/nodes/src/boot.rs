@@ -151,6 +151,8 @@ fn files(record: &NodeRecord, session: &Session) -> [OwnFile; 5] {
     let daemon = serde_json::json!({
         "registry-mirrors": [format!("http://{registry}")],
         "insecure-registries": [registry],
+        // For `docker build --squash`.
+        "experimental": true,
     });
     let plain = |path, contents| OwnFile { path, mode: 0o644, contents };
     [

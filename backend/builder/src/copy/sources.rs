@@ -44,6 +44,15 @@ pub enum Owners {
 #[derive(Debug, Default)]
 pub struct Hashes {
     known: Mutex<HashMap<(PathBuf, String), String>>,
+    /// Digests of the contents of the context's files, by path: taken while they arrived.
+    contents: HashMap<String, String>,
+}
+
+impl Hashes {
+    /// With what is known of the context's files already.
+    pub fn with_contents(contents: HashMap<String, String>) -> Self {
+        Self { contents, ..Self::default() }
+    }
 }
 
 /// What to look for.
@@ -190,18 +199,28 @@ impl Search<'_> {
                 hasher.update(target.as_bytes());
             }
             FileType::RegularFile if size > 0 => {
-                let mut file = place.open_file()?;
-                let mut buffer = vec![0; 256 * 1024];
-                loop {
-                    match file.read(&mut buffer)? {
-                        0 => break,
-                        count => hasher.update(&buffer[..count]),
-                    }
-                }
+                let known = self.hashes.contents.get(&place.path).filter(|_| self.is_context);
+                let content = match known {
+                    Some(known) => known.clone(),
+                    None => content_digest(place.open_file()?)?,
+                };
+                hasher.update(content.as_bytes());
             }
             _ => {}
         }
         Ok(hex(&hasher.finalize()))
+    }
+}
+
+/// Sha-256 of a file, in hexadecimal.
+pub fn content_digest(mut file: impl Read) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
     }
 }
 

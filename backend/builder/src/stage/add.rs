@@ -1,14 +1,11 @@
 //! `COPY` and `ADD`.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::Stage;
 use crate::configure::Expand;
-use crate::copy::sources::{Owners, Search, SourceError};
+use crate::copy::sources::{Owners, Search, SourceError, content_digest};
 use crate::copy::write::{self, Manner};
 use crate::copy::{Item, Tree, hash_of};
 use crate::dockerfile::{Copy, Inline};
@@ -254,17 +251,8 @@ fn check(path: &Path, checksum: &str) -> Result<(), BuildError> {
         return Err(BuildError::ChecksumForm(checksum.to_owned()));
     }
     let failed = |source| scratch(path, source);
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    let received: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let received = format!("sha256:{received}");
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let received = format!("sha256:{}", content_digest(file).map_err(failed)?);
     if received == checksum.to_ascii_lowercase() {
         Ok(())
     } else {

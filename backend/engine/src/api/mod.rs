@@ -1,6 +1,7 @@
 //! The doors: one file per family of endpoints, each with its own table of routes.
 
 mod absent;
+mod build;
 mod commit;
 pub mod containers;
 mod exec;
@@ -10,6 +11,8 @@ pub mod query;
 mod system;
 mod usage;
 mod volumes;
+
+pub use system::RELEASE;
 
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .merge(commit::routes())
         .merge(exec::routes())
         .merge(images::routes())
+        .merge(build::routes())
         .merge(networks::routes())
         .merge(volumes::routes())
         .fallback(absent::answer)

@@ -31,8 +31,9 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/system/df", get(super::usage::usage))
 }
 
-async fn ping() -> impl IntoResponse {
+async fn ping(State(engine): State<Arc<Engine>>) -> impl IntoResponse {
     let headers = [
+        ("docker-experimental", if engine.config.experimental { "true" } else { "false" }),
         ("builder-version", "1"),
         ("swarm", "inactive"),
         ("cache-control", "no-cache, no-store, must-revalidate"),
@@ -52,7 +53,7 @@ async fn version(State(engine): State<Arc<Engine>>) -> Json<Value> {
     let api = NEWEST.to_string();
     let least = OLDEST.to_string();
     let details = json!({
-        "ApiVersion": api, "Arch": "amd64", "BuildTime": "", "Experimental": "false", "GitCommit": own,
+        "ApiVersion": api, "Arch": "amd64", "BuildTime": "", "Experimental": engine.config.experimental.to_string(), "GitCommit": own,
         "GoVersion": "", "KernelVersion": engine.host.kernel, "MinAPIVersion": least, "Os": "linux",
     });
     Json(json!({
@@ -122,7 +123,7 @@ async fn info(State(engine): State<Arc<Engine>>) -> Json<Value> {
         "InitBinary": "docker-init",
         "SecurityOptions": security,
         "Debug": config.debug,
-        "ExperimentalBuild": false,
+        "ExperimentalBuild": config.experimental,
         "IndexServerAddress": "https://index.docker.io/v1/",
     });
     let registries: Value = config

@@ -57,6 +57,8 @@ pub struct Config {
     pub labels: Vec<String>,
     pub live_restore: bool,
     pub init: bool,
+    /// `--experimental`: clients may ask for `docker build --squash`.
+    pub experimental: bool,
     pub shutdown_timeout_s: u64,
     pub cgroup_parent: Option<String>,
     pub default_shm_size: i64,

@@ -222,7 +222,7 @@ async fn answer(
     };
     let headers = response.headers_mut();
     headers.insert("api-version", HeaderValue::from_static("1.51"));
-    headers.insert("docker-experimental", HeaderValue::from_static("false"));
+    headers.entry("docker-experimental").or_insert(HeaderValue::from_static("false"));
     headers.insert("ostype", HeaderValue::from_static("linux"));
     headers.insert("server", HeaderValue::from_static(SERVER));
     Ok(response)

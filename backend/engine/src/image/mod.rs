@@ -174,6 +174,21 @@ impl ImageService {
         snapshot.remove().map_err(|source| rootfs_error(container, source))
     }
 
+    /// The store itself, for builds.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Makes a layer of what a container wrote, which it loses unless it is kept; nothing when it wrote nothing.
+    pub fn take_layer(
+        &self,
+        container: &str,
+        keep: bool,
+    ) -> Result<Option<drydock_images::DiffId>, drydock_images::DraftError> {
+        let snapshot = self.store.snapshot(container)?;
+        if keep { self.store.copy_layer(&snapshot) } else { self.store.move_layer(&snapshot) }
+    }
+
     /// What the container wrote over its image, in bytes (`SizeRw`), and what it sees in all (`SizeRootFs`).
     pub fn rootfs_size(&self, container: &str) -> Result<(u64, u64), RootfsError> {
         let failed = |source| rootfs_error(container, source);

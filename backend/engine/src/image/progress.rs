@@ -27,6 +27,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// For a verb that is part of another one, whose lines these are.
+    pub fn new(lines: mpsc::UnboundedSender<Bytes>) -> Self {
+        Self { lines, drawn: Mutex::default() }
+    }
+
     /// A line for the whole verb: `Status: Downloaded newer image for …`.
     pub fn say(&self, status: &str) {
         self.send(&json!({ "status": status }));

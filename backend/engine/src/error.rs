@@ -66,7 +66,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED {
+        // What is not there, or only in a swarm, is the client's business.
+        let is_ours = !matches!(self.status, StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE);
+        if self.status.is_server_error() && is_ours {
             tracing::error!(http.status = self.status.as_u16(), "{}", self.message);
         } else {
             tracing::debug!(http.status = self.status.as_u16(), "{}", self.message);

@@ -59,8 +59,7 @@ fn slashed(path: &str) -> Option<ApiError> {
     let text = match kind {
         "containers" => {
             let (name, _verb) = rest.rsplit_once('/')?;
-            (!rest.ends_with("/attach/ws") && name.contains('/'))
-                .then(|| format!("No such container: {name}"))
+            name.contains('/').then(|| format!("No such container: {name}"))
         }
         "networks" => rest.contains('/').then(|| format!("network {rest} not found")),
         "volumes" => rest.contains('/').then(|| format!("get {rest}: no such volume")),
@@ -88,7 +87,6 @@ mod tests {
             ("POST", "/swarm/init", 501),
             ("GET", "/services", 503),
             ("GET", "/swarm", 503),
-            ("GET", "/containers/x/attach/ws", 501),
             ("GET", "/nonsense", 404),
             ("GET", "/containers/host:5000/team/app/json", 404),
             ("GET", "/networks/team/app", 404),

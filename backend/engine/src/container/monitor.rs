@@ -7,6 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use drydock_runtime::bundle::ContainerId;
+use drydock_runtime::delete::{DeleteError, Force, delete};
+use drydock_runtime::state::StateDir;
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::{Reply, Request};
 use tokio::sync::OwnedMutexGuard;
@@ -35,7 +38,7 @@ pub fn watch(
     super::health::begin(&engine, &container);
     tokio::spawn(async move {
         let begun = Instant::now();
-        let exit = wait(&container, control).await;
+        let exit = wait(&engine, &container, control).await;
         let verdict = settle(&engine, &container, &exit);
         release(&engine, &container).await;
         drop(run);
@@ -43,22 +46,37 @@ pub fn watch(
     });
 }
 
-async fn wait(container: &Container, mut control: Connection) -> Exit {
+async fn wait(engine: &Engine, container: &Container, mut control: Connection) -> Exit {
     if let Ok(Reply::Exited(exit)) = control.ask(&Request::Wait { exec_id: None }).await {
         return exit;
     }
     // The shim publishes before it leaves: either the file is there, or the shim was killed.
-    shim::read_exit(&container.run_dir).unwrap_or_else(|| lost(container))
+    match shim::read_exit(&container.run_dir) {
+        Some(exit) => exit,
+        None => lost(engine, container).await,
+    }
 }
 
-/// The shim is gone without a word: what it held is ended, for nobody can reach it any more.
-pub fn lost(container: &Container) -> Exit {
+/// The shim is gone without a word: what it held is ended, for nobody can reach it any more, and its cgroups and the
+/// runtime's state, which the shim would have removed, go too.
+pub async fn lost(engine: &Engine, container: &Container) -> Exit {
     let pid = container.record().state.pid;
     tracing::warn!(container.id = %container.id, "the shim was killed");
     if belongs_to(pid, container) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
+    let (root, id) = (engine.config.exec_root.join("runtime"), container.id.to_string());
+    let swept = tokio::task::spawn_blocking(move || sweep(&root, &id)).await;
+    if let Ok(Err(error)) = swept {
+        tracing::error!(container.id = %container.id, "{}", crate::error::chain(&error));
+    }
     Exit { code: LOST, signal: Some(9), oom_killed: false, finished_at: now(), pid }
+}
+
+fn sweep(root: &std::path::Path, id: &str) -> Result<(), DeleteError> {
+    // Without a state there is nothing left, or the shim never came so far.
+    let known = ContainerId::parse(id).ok().and_then(|id| StateDir::open(root, &id).ok());
+    known.map_or(Ok(()), |(dir, state)| delete(&dir, &state, Force::Yes))
 }
 
 /// Whether process `pid` is in this container's cgroup; numbers are used again.

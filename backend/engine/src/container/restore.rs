@@ -86,7 +86,10 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>) {
     };
     let was_running = status.counts_as_running();
     if status.is_live() {
-        let exit = shim::read_exit(&container.run_dir).unwrap_or_else(|| monitor::lost(container));
+        let exit = match shim::read_exit(&container.run_dir) {
+            Some(exit) => exit,
+            None => monitor::lost(engine, container).await,
+        };
         let verdict = monitor::settle(engine, container, &exit);
         monitor::release(engine, container).await;
         let (engine, container) = (engine.clone(), container.clone());

@@ -3,3 +3,4 @@
 pub mod detach;
 pub mod hijack;
 pub mod pump;
+pub mod websocket;

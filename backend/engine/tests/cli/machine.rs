@@ -15,6 +15,8 @@ pub struct Machine {
     holder: Child,
     _held: ChildStdin,
     engine: Option<Child>,
+    /// Beside those that every engine gets.
+    arguments: Vec<String>,
 }
 
 /// What a command said and how it ended.
@@ -51,6 +53,11 @@ impl From<Output> for Said {
 impl Machine {
     /// A running engine with an image `busybox`.
     pub fn new() -> Self {
+        Self::prepared(|_| Vec::new())
+    }
+
+    /// The same with arguments that `prepare` answers, when it has put into the machine's folder what they name.
+    pub fn prepared(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "engine tests need root (cargo xtask test)");
         let folder = tempfile::Builder::new().prefix("engine-").tempdir_in("/tmp").expect("a folder");
         let mut holder = Command::new("unshare")
@@ -71,7 +78,8 @@ impl Machine {
         let mut up = [0; 3];
         let mut said = holder.stdout.take().expect("its output");
         said.read_exact(&mut up).expect("namespaces with lo up (apt-get install iproute2)");
-        let mut machine = Self { folder, holder, _held: held, engine: None };
+        let arguments = prepare(folder.path());
+        let mut machine = Self { folder, holder, _held: held, engine: None, arguments };
         machine.start_engine();
         machine.import_busybox();
         machine
@@ -98,6 +106,7 @@ impl Machine {
             .arg(self.path("exec"))
             .arg("--config-file")
             .arg(self.path("daemon.json"))
+            .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -116,3 +116,36 @@ impl Terminal {
         code
     }
 }
+
+#[tokio::test]
+async fn a_browser_attaches_by_websocket() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    let machine = Machine::new();
+    machine.docker(["run", "-d", "-i", "--name", "echo", "busybox", "sh", "-c", "echo before; cat"]).ok();
+    machine.until("it has printed", |machine| machine.docker(["logs", "echo"]).ok() == "before");
+    let socket = tokio::net::UnixStream::connect(machine.path("docker.sock")).await.expect("connect");
+    let url = "ws://docker/v1.45/containers/echo/attach/ws?logs=1&stream=1&stdin=1&stdout=1&stderr=1";
+    let (mut client, _) = tokio_tungstenite::client_async(url, socket).await.expect("a WebSocket");
+    let said = async |client: &mut tokio_tungstenite::WebSocketStream<_>| {
+        let Some(Ok(Message::Binary(bytes))) = client.next().await else { panic!("bytes were to come") };
+        String::from_utf8(bytes.to_vec()).expect("text")
+    };
+    assert_eq!(said(&mut client).await, "before\n");
+    client.send(Message::Text("typed\n".into())).await.expect("send");
+    assert_eq!(said(&mut client).await, "typed\n");
+    machine.docker(["kill", "echo"]).ok();
+    assert!(matches!(client.next().await, Some(Ok(Message::Close(_))) | None), "its end closes the socket");
+}
+
+#[test]
+fn what_was_printed_before_is_replayed_to_who_attaches_late() {
+    let machine = Machine::new();
+    machine.docker(["run", "--name", "done", "busybox", "sh", "-c", "echo out; echo err >&2"]).ok();
+    let mut ask = machine.inside("curl");
+    ask.args(["--silent", "--max-time", "30", "--request", "POST", "--unix-socket"])
+        .arg(machine.path("docker.sock"))
+        .arg("http://d/v1.41/containers/done/attach?logs=1&stdout=1&stderr=1&stream=0");
+    let answer = ask.output().expect("curl").stdout;
+    assert_eq!(answer, b"\x01\0\0\0\0\0\0\x04out\n\x02\0\0\0\0\0\0\x04err\n");
+}

@@ -63,3 +63,32 @@ fn a_policy_restarts_as_often_as_it_says() {
     machine.docker(["stop", "always"]).ok();
     assert_eq!(machine.inspect("always", "{{.State.Running}}"), "false");
 }
+
+#[test]
+fn a_container_whose_shim_was_killed_leaves_nothing_running() {
+    let mut machine = Machine::new();
+    for engine_runs in [true, false] {
+        let id = machine.docker(["run", "-d", "busybox", "sh", "-c", "sleep 1000 & exec sleep 1000"]).ok();
+        let pid = machine.inspect(&id, "{{.State.Pid}}");
+        if !engine_runs {
+            machine.kill_engine();
+        }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running container");
+        let shim = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent").trim();
+        let shim = nix::unistd::Pid::from_raw(shim.parse().expect("a number"));
+        nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).expect("kill the shim");
+        if !engine_runs {
+            machine.start_engine();
+        }
+        machine.until("the end is seen", |machine| {
+            machine.inspect(&id, "{{.State.Status}} {{.State.ExitCode}}") == "exited 137"
+        });
+        let groups = std::fs::read_dir("/sys/fs/cgroup").expect("control groups").flatten();
+        let left: Vec<_> =
+            groups.map(|group| group.path().join("docker").join(&id)).filter(|path| path.exists()).collect();
+        assert!(left.is_empty(), "{left:?}");
+        assert!(!machine.path("exec/runtime").join(&id).exists(), "the runtime's state is removed");
+        machine.docker(["start", &id]).ok();
+        machine.docker(["rm", "-f", &id]).ok();
+    }
+}

@@ -1,7 +1,8 @@
-//! `POST /containers/{name}/attach` and `/resize`.
+//! `POST /containers/{name}/attach` (and `GET …/attach/ws`) and `/resize`.
 
 use std::sync::Arc;
 
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, Query, Request, State};
 use drydock_shim::config::Size;
 use drydock_shim::protocol::{self, Streams};
@@ -16,8 +17,9 @@ use crate::error::{ApiError, ApiResult};
 use crate::log::entry::Options;
 use crate::log::follow;
 use crate::stream::detach::DetachKeys;
-use crate::stream::hijack::{self, Client, Kind, ReadWrite};
+use crate::stream::hijack::{self, Kind, ReadWrite};
 use crate::stream::pump::{self, End, Plan};
+use crate::stream::websocket;
 
 pub async fn attach(
     State(engine): State<Arc<Engine>>,
@@ -25,53 +27,97 @@ pub async fn attach(
     Query(query): Query<Parameters>,
     mut request: Request,
 ) -> ApiResult {
-    let container = engine.containers.find(&name)?;
-    let keys = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())
-        .map_err(|error| ApiError::invalid(error.to_string()))?;
-    let (status, tty, open_stdin, stdin_once) = {
-        let record = container.record();
-        (record.state.status, record.config.tty, record.config.open_stdin, record.config.stdin_once)
-    };
-    if status == Status::Paused {
-        return Err(ApiError::conflict(format!(
-            "container {name} is paused, unpause the container before attach"
-        )));
-    }
-    if status == Status::Restarting {
-        return Err(ApiError::conflict(format!(
-            "container {name} is restarting, wait until the container is running"
-        )));
-    }
-    let streams = Streams {
-        stdin: query.flag("stdin") && open_stdin,
-        stdout: query.flag("stdout"),
-        stderr: query.flag("stderr"),
-    };
-    let wanted = Wanted { logs: query.flag("logs"), live: query.flag("stream"), streams, tty };
-    // Queued before the client is told to go on: its next request may be the start.
-    let source = match (wanted.live, status.is_live()) {
-        (false, _) => Source::Nothing,
-        (true, true) => Source::Shim(
-            shim::attach(&container.run_dir, streams)
-                .await
-                .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?,
-        ),
-        (true, false) => Source::AtStart(container.attach_at_start(streams)),
-    };
-    let kind = if tty { Kind::Raw } else { Kind::Multiplexed };
+    let attachment = Attachment::begin(&engine, &name, &query).await?;
+    let kind = if attachment.wanted.tty { Kind::Raw } else { Kind::Multiplexed };
     let (response, client) = hijack::hijack(&mut request, kind);
-    let can_send = client.can_send();
-    let plan = Plan {
-        raw: tty,
-        stdin: streams.stdin && can_send,
-        close_stdin: stdin_once && !tty,
-        // Without a terminal Ctrl-P is data.
-        detach: (tty && streams.stdin).then_some(keys),
-    };
-    tokio::spawn(serve(engine, container, client, source, wanted, plan));
+    let plan = attachment.plan(attachment.wanted.tty, client.can_send());
+    tokio::spawn(async move {
+        match client.open().await {
+            Ok(client) => serve(engine, attachment, client, plan).await,
+            Err(error) => tracing::debug!(container.id = %attachment.container.id, %error, "attach"),
+        }
+    });
     Ok(response)
 }
 
+/// `GET /containers/{name}/attach/ws`: the same without frames, as messages of a WebSocket.
+pub async fn attach_by_websocket(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    Query(query): Query<Parameters>,
+    upgrade: WebSocketUpgrade,
+) -> ApiResult {
+    let attachment = Attachment::begin(&engine, &name, &query).await?;
+    let plan = attachment.plan(true, true);
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        tokio::join!(serve(engine, attachment, Box::new(ours), plan), websocket::carry(socket, theirs));
+    }))
+}
+
+/// A client on its way to a container's streams.
+struct Attachment {
+    container: Arc<Container>,
+    source: Source,
+    wanted: Wanted,
+    keys: DetachKeys,
+    stdin_once: bool,
+}
+
+impl Attachment {
+    /// Queued before the client is told to go on: its next request may be the start.
+    async fn begin(engine: &Engine, name: &str, query: &Parameters) -> ApiResult<Self> {
+        let container = engine.containers.find(name)?;
+        let keys = DetachKeys::parse(query.text("detachKeys").unwrap_or_default())
+            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        let (status, tty, open_stdin, stdin_once) = {
+            let record = container.record();
+            (record.state.status, record.config.tty, record.config.open_stdin, record.config.stdin_once)
+        };
+        if status == Status::Paused {
+            return Err(ApiError::conflict(format!(
+                "container {name} is paused, unpause the container before attach"
+            )));
+        }
+        if status == Status::Restarting {
+            return Err(ApiError::conflict(format!(
+                "container {name} is restarting, wait until the container is running"
+            )));
+        }
+        let streams = Streams {
+            stdin: query.flag("stdin") && open_stdin,
+            stdout: query.flag("stdout"),
+            stderr: query.flag("stderr"),
+        };
+        let wanted = Wanted { logs: query.flag("logs"), live: query.flag("stream"), streams, tty };
+        let source = match (wanted.live, status.is_live()) {
+            (false, _) => Source::Nothing,
+            (true, true) => Source::Shim(
+                shim::attach(&container.run_dir, streams)
+                    .await
+                    .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?,
+            ),
+            (true, false) => Source::AtStart(container.attach_at_start(streams)),
+        };
+        Ok(Self { container, source, wanted, keys, stdin_once })
+    }
+
+    fn plan(&self, raw: bool, can_send: bool) -> Plan {
+        let Wanted { tty, streams, .. } = self.wanted;
+        Plan {
+            raw,
+            stdin: streams.stdin && can_send,
+            close_stdin: self.stdin_once && !tty,
+            // Without a terminal Ctrl-P is data.
+            detach: (tty && streams.stdin).then(|| self.keys.clone()),
+        }
+    }
+}
+
+/// What a client has to read the head of an answer before the log follows.
+const HEAD_START: std::time::Duration = std::time::Duration::from_millis(5);
+
+#[derive(Clone, Copy)]
 struct Wanted {
     logs: bool,
     live: bool,
@@ -85,20 +131,13 @@ enum Source {
     AtStart(tokio::sync::oneshot::Receiver<(UnixStream, Vec<u8>)>),
 }
 
-async fn serve(
-    engine: Arc<Engine>,
-    container: Arc<Container>,
-    client: Client,
-    source: Source,
-    wanted: Wanted,
-    plan: Plan,
-) {
-    let mut client = match client.open().await {
-        Ok(client) => client,
-        Err(error) => return tracing::debug!(container.id = %container.id, %error, "attach"),
-    };
+async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn ReadWrite>, plan: Plan) {
+    let Attachment { container, source, wanted, .. } = attachment;
     if wanted.logs {
-        replay(&container, &wanted, &mut client).await;
+        // docker-py reads the answer's head through a buffer that it then drops, with whatever came in the same
+        // piece. moby is slower to open its log.
+        tokio::time::sleep(HEAD_START).await;
+        replay(&container, &wanted, plan.raw, &mut client).await;
     }
     let stream = match source {
         Source::Nothing => None,
@@ -115,14 +154,10 @@ async fn serve(
 }
 
 /// `logs=1`: what was said before.
-async fn replay(container: &Arc<Container>, wanted: &Wanted, client: &mut Box<dyn ReadWrite>) {
+async fn replay(container: &Arc<Container>, wanted: &Wanted, raw: bool, client: &mut Box<dyn ReadWrite>) {
     use tokio::io::AsyncWriteExt;
-    let options = Options {
-        stdout: wanted.streams.stdout,
-        stderr: wanted.streams.stderr,
-        raw: wanted.tty,
-        ..Options::default()
-    };
+    let options =
+        Options { stdout: wanted.streams.stdout, stderr: wanted.streams.stderr, raw, ..Options::default() };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(follow::send(container.clone(), options, sender));
     while let Some(Ok(chunk)) = receiver.recv().await {

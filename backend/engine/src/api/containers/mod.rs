@@ -34,6 +34,7 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/containers/{name}/rename", post(lifecycle::rename))
         .route("/containers/{name}/resize", post(attach::resize))
         .route("/containers/{name}/attach", post(attach::attach))
+        .route("/containers/{name}/attach/ws", get(attach::attach_by_websocket))
         .route("/containers/{name}/wait", post(wait::wait))
         .route("/containers/{name}/logs", get(logs::logs))
         .route("/containers/{name}/top", get(observe::top))

@@ -85,9 +85,9 @@ async fn main() {
         host.end(node.id()).await.unwrap();
         end.push(begun.elapsed());
     }
-    report("node boot to agent", agent);
-    report("node boot to engine", engine);
-    report("node end", end);
+    report("node boot to agent", agent, "");
+    report("node boot to engine", engine, "150 ms, aim 60 ms");
+    report("node end", end, "");
 
     let mut all = Vec::new();
     for round in 0..options.rounds.div_ceil(4) {
@@ -116,7 +116,7 @@ async fn main() {
             host.end(node.id()).await.unwrap();
         }
     }
-    report("5 nodes in parallel, all ready", all);
+    report("5 nodes in parallel, all ready", all, "150 ms");
     if options.keep {
         let node = boot(&host, "kept").await;
         println!("kept: pid {:?}, {}", node.pid(), node.docker_socket().display());
@@ -143,13 +143,15 @@ async fn boot(host: &Host, name: &str) -> Node {
     }
 }
 
-fn report(what: &str, mut times: Vec<Duration>) {
+/// `limit` is that of the median.
+fn report(what: &str, mut times: Vec<Duration>, limit: &str) {
     times.sort_unstable();
     if let (Some(least), Some(most)) = (times.first(), times.last()) {
         let median = times[times.len() / 2];
         println!(
-            "{what:34} median {median:>8.1?}   least {least:>8.1?}   most {most:>8.1?}   n {}",
-            times.len()
+            "{what:34} median {median:>8.1?}   least {least:>8.1?}   most {most:>8.1?}   n {:<3} {}",
+            times.len(),
+            if limit.is_empty() { String::new() } else { format!("limit {limit}") }
         );
     }
 }
@@ -169,7 +171,7 @@ fn memory(node: &Node) {
         println!("  {:20} {pss:>6} KiB PSS", name.trim());
         total += pss;
     }
-    println!("idle node {:24} {total:>6} KiB PSS", node.id());
+    println!("idle node {:24} {total:>6} KiB PSS   limit 8192", node.id());
 }
 
 fn pss_kib(smaps: &str) -> u64 {

@@ -24,7 +24,8 @@ pub const BUILD: &[&str] = &[
 pub const SERVE: &[&str] = &["e2fsprogs", "iproute2", "nftables"];
 
 /// To test: the browser and the tools that look at namespaces from outside.
-pub const TEST: &[&str] = &["chromium", "fonts-dejavu-core", "tcpdump", "bridge-utils", "iptables", "strace", "docker-registry"];
+pub const TEST: &[&str] =
+    &["chromium", "fonts-dejavu-core", "tcpdump", "bridge-utils", "iptables", "strace", "docker-registry"];
 
 /// Installs those of `packages` that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {

@@ -46,8 +46,7 @@ async fn whoever_is_not_root_is_told() {
 #[tokio::test]
 async fn a_missing_kernel_feature_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let hidden =
-        ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"];
+    let hidden = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"];
     let said = refused(&hidden, &folder.path().join("data"), "127.0.0.1:0");
     says(&said, &["loop devices", "modprobe loop"]);
 }

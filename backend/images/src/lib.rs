@@ -44,8 +44,8 @@ pub mod unpack;
 
 pub use blob::{BlobError, BlobWriter};
 pub use changes::{Change, Kind};
-pub use draft::{Draft, DraftError};
 pub use digest::{DiffId, Digest, DigestError, Hasher, ImageId};
+pub use draft::{Draft, DraftError};
 pub use image::{Descriptor, Image, ImageError, Layer, NewImage};
 pub use layer::LayerError;
 pub use layout::{ImportError, Imported};

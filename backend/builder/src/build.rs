@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::arguments::Arguments;
 use crate::copy::Tree;
@@ -13,6 +14,7 @@ use crate::expand::Lex;
 use crate::host::{Host, Image, Options, Output, Platform};
 use crate::image::History;
 use crate::stage::Stage;
+use crate::stages::{Board, Seat};
 
 /// What a build is made of.
 pub struct Build<'a> {
@@ -26,12 +28,16 @@ pub struct Build<'a> {
     pub hashes: Hashes,
 }
 
-/// A stage that is done, as later stages see it.
-#[derive(Clone, Debug)]
-pub struct Done {
-    pub name: Option<String>,
+/// Stages that are built at the same time.
+const AT_ONCE: usize = 4;
+
+/// A stage that is done.
+struct Done {
+    /// What `FROM` named.
+    base: Option<Arc<Image>>,
     /// None: `FROM scratch` and nothing else.
-    pub image: Option<Arc<Image>>,
+    image: Option<Arc<Image>>,
+    arguments: Arguments,
 }
 
 /// Counts the steps.
@@ -67,55 +73,98 @@ impl Build<'_> {
             steps.print(self.output, &command.code);
             add_globals(&mut arguments, command, &lex)?;
         }
-        let mut done: Vec<Done> = Vec::new();
-        let mut base = None;
-        for stage in &file.stages {
-            let finished = self.stage(stage, &lex, &mut steps, &mut arguments, &done)?;
-            base = finished.0;
-            done.push(finished.1);
-        }
+        let mut done = self.stages(&file.stages, &lex, steps, &arguments)?;
+        done.iter().for_each(|stage| arguments.merge_named(&stage.arguments));
         let unused = arguments.unused();
         if !unused.is_empty() {
             let list = crate::go::list(&unused);
             self.output.stdout(&format!("[Warning] One or more build-args {list} were not consumed\n"));
         }
-        let image = done.pop().and_then(|stage| stage.image).ok_or(BuildError::NoImage)?;
-        if self.options.squash { self.squash(&image, base.as_deref()) } else { Ok(image) }
+        let last = done.pop().ok_or(BuildError::NoImage)?;
+        let image = last.image.ok_or(BuildError::NoImage)?;
+        if self.options.squash { self.squash(&image, last.base.as_deref()) } else { Ok(image) }
     }
 
-    /// Answers the image that the stage began with, and what came of it.
+    /// Builds all stages: a few at a time, taken in order, so that the earliest one never waits for one that nobody has
+    /// taken.
+    fn stages(
+        &self,
+        stages: &[dockerfile::Stage],
+        lex: &Lex,
+        steps: Steps,
+        arguments: &Arguments,
+    ) -> Result<Vec<Done>, BuildError> {
+        let names = stages.iter().map(|stage| stage.name.clone()).collect();
+        let board = Board::new(names, self.output);
+        let next = AtomicUsize::new(0);
+        let done: Vec<Mutex<Option<Done>>> = stages.iter().map(|_| Mutex::default()).collect();
+        let failure = Mutex::new(None);
+        let work = || {
+            while let Some(index) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < stages.len())
+            {
+                let before: usize = stages[..index].iter().map(|stage| stage.commands.len() + 1).sum();
+                let steps = Steps { next: steps.next + before, total: steps.total };
+                let seat = Seat { board: &board, index };
+                match self.stage(&stages[index], lex, steps, arguments.for_stage(), seat) {
+                    Ok(finished) => {
+                        let image = finished.image.clone();
+                        *done[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+                        board.finish(index, image);
+                    }
+                    Err(error) => {
+                        if board.fail(index) {
+                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            self.host.cancel();
+                        }
+                        return;
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..stages.len().min(AT_ONCE) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let done = done.into_iter().map(|stage| stage.into_inner().unwrap_or_else(PoisonError::into_inner));
+        done.collect::<Option<Vec<Done>>>().ok_or(BuildError::Cancelled)
+    }
+
     fn stage(
         &self,
         source: &dockerfile::Stage,
         lex: &Lex,
-        steps: &mut Steps,
-        arguments: &mut Arguments,
-        done: &[Done],
-    ) -> Result<(Option<Arc<Image>>, Done), BuildError> {
+        mut steps: Steps,
+        arguments: Arguments,
+        seat: Seat<'_>,
+    ) -> Result<Done, BuildError> {
         if let Some(name) = &source.name
-            && done.iter().any(|stage| stage.name.as_ref() == Some(name))
+            && seat.named(name).is_some()
         {
             return Err(BuildError::StageTaken(name.clone()));
         }
-        steps.print(self.output, &source.code);
-        let mut stage = Stage::new(self, lex, arguments.for_stage(), done);
+        steps.print(&seat, &source.code);
+        let mut stage = Stage::new(self, lex, arguments, seat);
         stage.begin(source)?;
-        self.output.stdout(&format!(" ---> {}\n", stage.short_id()));
+        seat.stdout(&format!(" ---> {}\n", stage.short_id()));
         for command in &source.commands {
             if self.host.is_cancelled() {
-                self.output.stdout("Build cancelled\n");
+                seat.stdout("Build cancelled\n");
                 return Err(BuildError::Cancelled);
             }
-            steps.print(self.output, &command.code);
+            steps.print(&seat, &command.code);
             stage.step(&command.instruction)?;
-            self.output.stdout(&format!(" ---> {}\n", stage.short_id()));
+            seat.stdout(&format!(" ---> {}\n", stage.short_id()));
         }
-        let (base, image) = (stage.base.clone(), stage.image.clone());
-        if let Some(image) = &image {
-            self.output.image(&image.id);
+        if let Some(image) = &stage.image {
+            seat.image(&image.id);
         }
-        arguments.merge_named(&stage.arguments);
-        Ok((base, Done { name: source.name.clone(), image }))
+        Ok(Done { base: stage.base, image: stage.image, arguments: stage.arguments })
     }
 
     /// `--label` is a `LABEL` at the end.

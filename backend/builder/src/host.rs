@@ -41,7 +41,7 @@ pub enum Pull {
     Always,
 }
 
-/// Where a build prints. Calls come from one thread at a time.
+/// Where a build prints. Calls come one at a time.
 pub trait Output: Sync {
     fn stdout(&self, text: &str);
     fn stderr(&self, text: &str);
@@ -66,6 +66,9 @@ pub trait Host: Sync {
     /// The user went away: the build ends before its next step.
     fn is_cancelled(&self) -> bool;
 
+    /// Ends what runs: a stage has failed, and nobody wants the others.
+    fn cancel(&self);
+
     /// Finds an image by name or id.
     fn image(
         &self,
@@ -86,6 +89,9 @@ pub trait Host: Sync {
 
     /// A root file system of these layers that can be written to.
     fn draft(&self, layers: &[String]) -> Result<Box<dyn Draft>, HostError>;
+
+    /// A folder of the host as a root file system: what is written to it does not reach the folder.
+    fn draft_over(&self, folder: &Path) -> Result<Box<dyn Draft>, HostError>;
 
     /// The layers above `base` in one.
     fn squash(&self, layers: &[String], base: usize) -> Result<String, HostError>;

@@ -26,6 +26,7 @@ pub mod patterns;
 mod ports;
 mod signals;
 mod stage;
+mod stages;
 mod tree;
 
 pub use build::Build;

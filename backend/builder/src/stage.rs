@@ -7,23 +7,24 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::arguments::Arguments;
-use crate::build::{Build, Done};
+use crate::build::Build;
 use crate::cache::Cache;
 use crate::configure::{self, Around};
 use crate::dockerfile::{self, Instruction, parse_commands};
 use crate::error::BuildError;
 use crate::expand::Lex;
-use crate::host::{Draft, Image, Platform, Pull};
+use crate::host::{Draft, Image, Output, Platform, Pull};
 use crate::image::{Config, ImageFile, Step};
 use crate::patterns::clean;
+use crate::stages::Seat;
 use crate::tree::{self, Owner};
 
 /// A stage on its way.
 pub struct Stage<'a> {
     build: &'a Build<'a>,
     lex: &'a Lex,
-    /// The stages before it.
-    done: &'a [Done],
+    /// The stages before it, and where it prints.
+    seat: Seat<'a>,
     cache: Cache<'a>,
     pub arguments: Arguments,
     pub config: Config,
@@ -49,13 +50,13 @@ pub fn short(id: &str) -> &str {
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(build: &'a Build<'a>, lex: &'a Lex, arguments: Arguments, done: &'a [Done]) -> Self {
+    pub fn new(build: &'a Build<'a>, lex: &'a Lex, arguments: Arguments, seat: Seat<'a>) -> Self {
         let options = build.options;
-        let cache = Cache::new(build.host, options.no_cache, &options.cache_from, build.output);
+        let cache = Cache::new(build.host, options.no_cache, &options.cache_from, &seat);
         Self {
             build,
             lex,
-            done,
+            seat,
             cache,
             arguments,
             config: Config::default(),
@@ -103,9 +104,8 @@ impl<'a> Stage<'a> {
     }
 
     fn base_image(&self, name: &str, platform: Option<&Platform>) -> Result<Option<Arc<Image>>, BuildError> {
-        let lower = name.to_lowercase();
-        if let Some(stage) = self.done.iter().find(|stage| stage.name.as_deref() == Some(&lower)) {
-            return Ok(stage.image.clone());
+        if let Some(stage) = self.seat.named(name) {
+            return self.seat.image_of(stage);
         }
         if name == "scratch" {
             return Ok(None);
@@ -115,13 +115,13 @@ impl<'a> Stage<'a> {
 
     fn pull(&self, name: &str, platform: Option<&Platform>) -> Result<Arc<Image>, BuildError> {
         let pull = if self.build.options.pull { Pull::Always } else { Pull::WhenMissing };
-        Ok(self.build.host.image(name, pull, platform, self.build.output)?)
+        Ok(self.build.host.image(name, pull, platform, &self.seat)?)
     }
 
     /// What the base image left for its children to do.
     fn trigger(&mut self, triggers: &[String]) -> Result<(), BuildError> {
         let plural = if triggers.len() > 1 { "s" } else { "" };
-        self.build.output.stdout(&format!("# Executing {} build trigger{plural}\n", triggers.len()));
+        self.seat.stdout(&format!("# Executing {} build trigger{plural}\n", triggers.len()));
         for trigger in triggers {
             let commands = parse_commands(trigger)?;
             let [command] = commands.as_slice() else { return Err(BuildError::Trigger) };
@@ -163,7 +163,7 @@ impl<'a> Stage<'a> {
         };
         let configured = configured.unwrap_or_default();
         if let Some(note) = configured.note {
-            self.build.output.stdout(&note);
+            self.seat.stdout(&note);
         }
         let made_by = self.nop(&["#(nop) ", &configured.comment]);
         if self.is_cached(&made_by)? {
@@ -202,7 +202,7 @@ impl<'a> Stage<'a> {
         let Some(image) = self.cache.probe(self.image.as_ref(), made_by, &platform)? else {
             return Ok(false);
         };
-        self.build.output.stdout(" ---> Using cache\n");
+        self.seat.stdout(" ---> Using cache\n");
         self.image = Some(image);
         Ok(true)
     }
@@ -215,7 +215,7 @@ impl<'a> Stage<'a> {
             Some(image) if is_real => self.build.host.leave_container(&image.id, made_by)?,
             _ => self.build.host.new_id(),
         };
-        self.build.output.stdout(&format!(" ---> Running in {}\n", short(&id)));
+        self.seat.stdout(&format!(" ---> Running in {}\n", short(&id)));
         self.containers.push(Container { id: id.clone(), is_real });
         Ok(id)
     }
@@ -227,7 +227,7 @@ impl<'a> Stage<'a> {
                 false => Ok(()),
             };
             let id = short(&container.id);
-            self.build.output.stdout(&match removed {
+            self.seat.stdout(&match removed {
                 Ok(()) => format!(" ---> Removed intermediate container {id}\n"),
                 Err(error) => format!("Removing intermediate container {id}: {error}\n"),
             });
@@ -301,16 +301,14 @@ impl<'a> Stage<'a> {
     /// The image of an earlier stage, by name or number, or any other image. `None`: a stage of nothing.
     fn other_image(&self, name: &str) -> Result<Option<Arc<Image>>, BuildError> {
         let wrong = |problem: String| BuildError::From { name: name.to_owned(), problem };
-        let lower = name.to_lowercase();
-        if let Some(stage) = self.done.iter().find(|stage| stage.name.as_deref() == Some(&lower)) {
-            return Ok(stage.image.clone());
+        if let Some(stage) = self.seat.named(name) {
+            return self.seat.image_of(stage);
         }
         if let Ok(index) = name.parse::<i64>() {
-            let current = self.done.len() as i64;
-            return match usize::try_from(index).ok().and_then(|index| self.done.get(index)) {
-                Some(stage) => Ok(stage.image.clone()),
-                None if index == current => Err(wrong("refers to current build stage".into())),
-                None => Err(wrong("index out of bounds".into())),
+            return match usize::try_from(index) {
+                Ok(index) if index < self.seat.index => self.seat.image_of(index),
+                Ok(index) if index == self.seat.index => Err(wrong("refers to current build stage".into())),
+                _ => Err(wrong("index out of bounds".into())),
             };
         }
         let image = self.pull(name, self.build.options.platform.as_ref());

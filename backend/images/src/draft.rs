@@ -39,13 +39,25 @@ pub struct Draft {
 impl Store {
     /// A root file system over these layers, bottom first. It has nothing of a container's: no `/etc/hosts` of its own.
     pub fn draft(&self, layers: &[DiffId]) -> Result<Draft, SnapshotError> {
+        self.mounted_draft(layers, None)
+    }
+
+    /// The same over a folder that is no layer, which stays as it is.
+    pub fn draft_over(&self, folder: &Path) -> Result<Draft, SnapshotError> {
+        self.mounted_draft(&[], Some(folder))
+    }
+
+    fn mounted_draft(&self, layers: &[DiffId], over: Option<&Path>) -> Result<Draft, SnapshotError> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(self.root().join("snapshots"));
         let failed = |source| SnapshotError::Create { path: self.root().join("snapshots"), source };
         // From here on the draft removes it.
         let folder = folder.map_err(failed)?.keep();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let made = self.prepare_bare(&name, layers, Durability::Volatile);
-        let opened = made.and_then(|snapshot| {
+        let opened = made.and_then(|mut snapshot| {
+            if let Some(over) = over {
+                snapshot.lower = vec![over.to_owned()];
+            }
             let path = snapshot.mount()?.to_owned();
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = rustix::fs::open(&path, flags, Mode::empty())
@@ -75,6 +87,26 @@ impl Store {
             return Ok(None);
         }
         Ok(Some(self.adopt_layer(&snapshot.upper)?.0))
+    }
+
+    /// Removes the places that were made in a container for its mounts alone: empty, and not there in the image.
+    pub fn remove_places(&self, snapshot: &Snapshot, places: &[String]) -> Result<(), DraftError> {
+        let failed = |source: rustix::io::Errno| DraftError::Read {
+            path: snapshot.upper.clone(),
+            source: source.into(),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let upper = rustix::fs::open(&snapshot.upper, flags, Mode::empty()).map_err(failed)?;
+        for place in places {
+            let mut path = Path::new(place.trim_start_matches('/'));
+            while let Some(name) = path.file_name()
+                && snapshot.below(path).is_none()
+                && remove_empty(&upper, path.parent().unwrap_or(Path::new("")), name)
+            {
+                path = path.parent().unwrap_or(Path::new(""));
+            }
+        }
+        Ok(())
     }
 
     /// [`move_layer`](Self::move_layer), and the container keeps it.
@@ -147,6 +179,22 @@ impl Drop for Draft {
             tracing::warn!(%error, "a draft was left");
         }
     }
+}
+
+/// Removes an empty folder or file; what a process put in its way stays.
+fn remove_empty(upper: &OwnedFd, folder: &Path, name: &std::ffi::OsStr) -> bool {
+    use rustix::fs::{AtFlags, FileType, ResolveFlags};
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let Ok(parent) = rustix::fs::openat2(upper, folder, flags, Mode::empty(), resolve) else { return false };
+    let Ok(stat) = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+    let how = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => AtFlags::REMOVEDIR,
+        FileType::RegularFile if stat.st_size == 0 => AtFlags::empty(),
+        _ => return false,
+    };
+    rustix::fs::unlinkat(&parent, name, how).is_ok()
 }
 
 fn is_empty(folder: &Path) -> Result<bool, DraftError> {

@@ -107,10 +107,21 @@ fn run(archive: impl Read, root: OwnedFd, form: Form, seen: Option<Seen<'_>>) ->
     };
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries().map_err(UnpackError::Archive)? {
-        unpacking.entry(entry.map_err(UnpackError::Archive)?)?;
+        match entry {
+            Ok(entry) => unpacking.entry(entry)?,
+            // The docker CLI ends some archives right after the last file. A file that is cut itself is an error before.
+            Err(error) if form == Form::Archive && is_cut_padding(&error) => break,
+            Err(error) => return Err(UnpackError::Archive(error)),
+        }
     }
     unpacking.date_folders()?;
     Ok(unpacking.size)
+}
+
+/// Whether an archive ended in what fills up the block after a file.
+fn is_cut_padding(error: &io::Error) -> bool {
+    // The `tar` crate has no kind of its own for it.
+    error.to_string() == "unexpected EOF during skip"
 }
 
 /// Whether ids are mapped, so that devices cannot be made and `trusted.` attributes not be set.
@@ -225,7 +236,8 @@ impl Unpacking<'_> {
         .map_err(|source| created(path, source))?;
         let mut file = File::from(file);
         let failed_write = |source| UnpackError::Write { path: path.to_owned(), source };
-        self.size += match &mut self.seen {
+        let announced = entry.size();
+        let written = match &mut self.seen {
             None => io::copy(entry, &mut file).map_err(failed_write)?,
             Some(seen) => {
                 let (size, digest) = copy_hashed(entry, &mut file).map_err(failed_write)?;
@@ -233,6 +245,10 @@ impl Unpacking<'_> {
                 size
             }
         };
+        if written < announced {
+            return Err(failed_write(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.size += written;
         self.made.insert(path.to_owned());
         let failed = |source: Errno| UnpackError::Attributes { path: path.to_owned(), source: source.into() };
         let owner = rustix::fs::fchown(&file, Some(uid(attributes.uid)), Some(gid(attributes.gid)));

@@ -227,8 +227,17 @@ impl Copying<'_> {
         tree::set_owner(target.as_fd(), name, owner)
     }
 
+    /// A file that is given to somebody loses what would run it as its owner, as under moby, which copies before it
+    /// changes the owner (`chown(2)`).
     fn mode(&self, stat: &Stat) -> u32 {
-        self.manner.mode.unwrap_or(stat.st_mode & 0o7777)
+        let mode = stat.st_mode & 0o7777;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let lost = match mode & 0o010 {
+            _ if !is_file || self.manner.owner.is_none() => 0,
+            0 => 0o4000,
+            _ => 0o6000,
+        };
+        self.manner.mode.unwrap_or(mode & !lost)
     }
 }
 

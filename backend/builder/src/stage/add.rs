@@ -10,7 +10,7 @@ use crate::copy::write::{self, Manner};
 use crate::copy::{Item, Tree, hash_of};
 use crate::dockerfile::{Copy, Inline};
 use crate::error::BuildError;
-use crate::host::Draft;
+use crate::host::{Draft, Output};
 use crate::image::Config;
 use crate::owner;
 use crate::patterns::Ignore;
@@ -167,8 +167,8 @@ impl Stage<'_> {
     /// `ADD https://…`, mode 0600 as moby writes it.
     fn downloaded(&self, url: &str, copy: &Copy, held: &mut Held) -> Result<Item, BuildError> {
         let tree = self.folder(held)?;
-        let download = self.build.host.download(url, &tree.path, self.build.output)?;
-        self.build.output.stdout("\n");
+        let download = self.build.host.download(url, &tree.path, &self.seat)?;
+        self.seat.stdout("\n");
         if download.name.is_empty() && copy.destination.ends_with('/') {
             return Err(BuildError::UrlName(url.to_owned()));
         }

@@ -1,7 +1,11 @@
 //! `RUN`.
 
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, Mode};
 
 use super::{Container, Stage};
 use crate::configure::{Expand, command_line};
@@ -23,6 +27,8 @@ const SCRIPTS: &str = "/dev/pipes";
 struct Held {
     drafts: Vec<Box<dyn Draft>>,
     folders: Vec<tempfile::TempDir>,
+    /// Caches that nobody else may use meanwhile.
+    locks: Vec<Arc<OwnedFd>>,
 }
 
 /// A `RUN` made ready.
@@ -54,7 +60,7 @@ impl Stage<'_> {
             mounts: ready.mounts,
             keep_container: !self.build.options.remove && !self.build.options.force_remove,
         };
-        let ran = self.build.host.run(&request, self.build.output);
+        let ran = self.build.host.run(&request, &self.seat);
         let mut note = |id: String| {
             if !id.is_empty() {
                 self.containers.push(Container { id, is_real: true });
@@ -230,31 +236,31 @@ impl Stage<'_> {
 
     fn cache_folder(&self, mount: &Mount, held: &mut Held) -> Result<MountSource, BuildError> {
         let id = if mount.id.is_empty() { clean(&mount.target) } else { mount.id.clone() };
-        if mount.sharing == Sharing::Private {
-            // Nobody else may see it: it lives as long as the step.
-            let (_, path) = self.scratch_folder(held)?;
-            return Ok(MountSource::Path(path));
-        }
-        let path = self.build.host.cache(&id)?;
-        let root = Tree::open(path.clone()).map_err(|source| scratch(&path, source))?;
-        let place = path.join(clean(&mount.source));
-        let owner = Owner { uid: mount.uid.unwrap_or(0), gid: mount.gid.unwrap_or(0) };
-        let prepare = || -> std::io::Result<()> {
-            use std::os::fd::AsFd;
-            let is_new = tree::make_folders(root.root.as_fd(), &mount.source, owner)?;
-            if is_new || mount.source.is_empty() {
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(mount.mode.unwrap_or(0o755));
-                std::fs::set_permissions(&place, mode)?;
-                std::os::unix::fs::chown(&place, Some(owner.uid), Some(owner.gid))?;
-            }
-            Ok(())
+        let mut path = self.build.host.cache(&id)?;
+        let mut root = Tree::open(path.clone()).map_err(|source| scratch(&path, source))?;
+        let how = match mount.sharing {
+            Sharing::Shared => None,
+            Sharing::Locked => Some(FlockOperation::LockExclusive),
+            Sharing::Private => Some(FlockOperation::NonBlockingLockExclusive),
         };
-        prepare().map_err(|source| scratch(&place, source))?;
-        Ok(MountSource::Path(place))
+        match how.map(|how| rustix::fs::flock(&root.root, how)) {
+            None => {}
+            Some(Ok(())) => held.locks.push(root.root.clone()),
+            // Somebody else writes to it: this step has one of its own, which ends with it.
+            Some(Err(rustix::io::Errno::WOULDBLOCK)) => (root, path) = self.scratch_folder(held)?,
+            Some(Err(error)) => return Err(scratch(&path, error.into())),
+        }
+        // Its root alone: names inside were made by containers, and may be links.
+        let owner = Owner { uid: mount.uid.unwrap_or(0), gid: mount.gid.unwrap_or(0) };
+        let prepare = || -> rustix::io::Result<()> {
+            rustix::fs::fchmod(&root.root, Mode::from_raw_mode(mount.mode.unwrap_or(0o755)))?;
+            tree::set_owner(root.root.as_fd(), OsStr::new("."), owner)
+        };
+        prepare().map_err(|source| scratch(&path, source.into()))?;
+        Ok(MountSource::Path(path))
     }
 
     fn bind_source(&self, mount: &Mount, held: &mut Held) -> Result<(MountSource, String), BuildError> {
-        use std::os::fd::AsFd;
         let tree = if mount.from.is_empty() {
             self.build.context.clone().ok_or(BuildError::NoContext { instruction: "RUN" })?
         } else {
@@ -286,7 +292,13 @@ impl Stage<'_> {
             BuildError::Source { instruction: "RUN", source }
         };
         let place = place.ok().filter(|place| place.found.is_some()).ok_or_else(missing)?;
-        let path = tree.path.join(&place.path);
+        let mut path = tree.path.join(&place.path);
+        if mount.from.is_empty() && !mount.read_only {
+            // What the step writes ends with it: the context stays as it was sent.
+            let draft = self.build.host.draft_over(&tree.path)?;
+            path = draft.path().join(&place.path);
+            held.drafts.push(draft);
+        }
         Ok((MountSource::Path(path), hash.unwrap_or_default()))
     }
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, header};
@@ -20,6 +20,7 @@ use crate::api::query::Parameters;
 use crate::build::{self, Failure, Lines, OptionsError, Request};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::http::hangup::Hangup;
 
 pub fn routes() -> Router<Arc<Engine>> {
     Router::new()
@@ -45,6 +46,7 @@ async fn start(
     State(engine): State<Arc<Engine>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    hangup: Option<Extension<Hangup>>,
     body: Body,
 ) -> ApiResult {
     let registries = headers.get("x-registry-config").and_then(|value| value.to_str().ok());
@@ -52,7 +54,7 @@ async fn start(
     if request.options.squash && !engine.config.experimental {
         return Err(ApiError::invalid("squash is only supported with experimental mode"));
     }
-    let mut running = begin(engine, request, body);
+    let mut running = begin(engine, request, hangup.map(|Extension(hangup)| hangup), body);
     // A failure before the first line is a plain answer with its status.
     let Some(first) = running.lines.recv().await else {
         return match finish(&mut running).await {
@@ -76,10 +78,19 @@ fn answer(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn begin(engine: Arc<Engine>, request: Request, body: Body) -> Running {
+fn begin(engine: Arc<Engine>, request: Request, hangup: Option<Hangup>, body: Body) -> Running {
     let (sender, lines) = mpsc::unbounded_channel();
     let cancel = CancellationToken::new();
     let guard = cancel.clone().drop_guard();
+    if let Some(hangup) = hangup {
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = hangup.wait() => cancel.cancel(),
+                () = cancel.cancelled() => {}
+            }
+        });
+    }
     let runtime = tokio::runtime::Handle::current();
     let (chunks, reader) = build::reader();
     let work = tokio::task::spawn_blocking(move || {

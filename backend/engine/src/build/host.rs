@@ -165,6 +165,10 @@ impl Host for EngineHost<'_> {
         self.cancel.is_cancelled()
     }
 
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
     fn image(
         &self,
         name: &str,
@@ -216,6 +220,11 @@ impl Host for EngineHost<'_> {
         let layers = layers.iter().map(|text| text.parse::<DiffId>()).collect::<Result<Vec<_>, _>>();
         let layers = layers.map_err(|error| failed(&error))?;
         let draft = self.store().draft(&layers).map_err(|error| failed(&error))?;
+        Ok(Box::new(LayerDraft { draft }))
+    }
+
+    fn draft_over(&self, folder: &Path) -> Result<Box<dyn Draft>, HostError> {
+        let draft = self.store().draft_over(folder).map_err(|error| failed(&error))?;
         Ok(Box::new(LayerDraft { draft }))
     }
 

@@ -99,7 +99,8 @@ pub async fn run(host: &EngineHost<'_>, run: &RunRequest, output: &dyn Output) -
     }
     // The monitor has taken the run down when it lets go of this.
     drop(container.run.lock().await);
-    let layer = host.engine.images.take_layer(&id, run.keep_container);
+    let places: Vec<String> = run.mounts.iter().map(|mount| mount.target.clone()).collect();
+    let layer = host.engine.images.take_layer(&id, &places, run.keep_container);
     let layer = layer.map_err(|error| RunError::Start { container: id.clone(), error: failed(&error) })?;
     Ok(Ran { container: id, layer: layer.map(|diff_id| diff_id.to_string()) })
 }

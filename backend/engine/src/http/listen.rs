@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::config::Host;
+use crate::http::hangup::Hangup;
 use crate::http::version;
 
 /// A bound socket.
@@ -161,12 +162,15 @@ async fn accept_loop(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok(Stream::Unix(stream)) => drop(connections.spawn(connection(stream, router.clone()))),
+            Ok(Stream::Unix(stream)) => {
+                let hangup = Hangup::of(&stream).ok();
+                drop(connections.spawn(connection(stream, router.clone(), hangup)));
+            }
             Ok(Stream::Tcp(stream)) => {
                 let _ = stream.set_nodelay(true);
                 drop(match tls.clone() {
                     Some(tls) => connections.spawn(encrypted(stream, tls, router.clone())),
-                    None => connections.spawn(connection(stream, router.clone())),
+                    None => connections.spawn(connection(stream, router.clone(), None)),
                 });
             }
             Err(error) => {
@@ -192,13 +196,17 @@ async fn accept(listener: &Listener) -> io::Result<Stream> {
 
 async fn encrypted(stream: tokio::net::TcpStream, tls: TlsAcceptor, router: Router) {
     match tls.accept(stream).await {
-        Ok(stream) => connection(stream, router).await,
+        Ok(stream) => connection(stream, router, None).await,
         Err(error) => tracing::info!(%error, "TLS handshake"),
     }
 }
 
-async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
-    let service = hyper::service::service_fn(move |request| answer(request, router.clone()));
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    hangup: Option<Hangup>,
+) {
+    let service = hyper::service::service_fn(move |request| answer(request, router.clone(), hangup.clone()));
     let served = hyper::server::conn::http1::Builder::new()
         // A client may close its sending half and still wait for the answer.
         .half_close(true)
@@ -213,8 +221,12 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: 
 async fn answer(
     request: Request<hyper::body::Incoming>,
     router: Router,
+    hangup: Option<Hangup>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let mut request = request.map(Body::new);
+    if let Some(hangup) = hangup {
+        request.extensions_mut().insert(hangup);
+    }
     tracing::debug!(http.method = %request.method(), http.path = %request.uri(), "request");
     let mut response = match version::negotiate(&mut request) {
         Ok(()) => router.oneshot(request).await?,

@@ -179,13 +179,16 @@ impl ImageService {
         &self.store
     }
 
-    /// Makes a layer of what a container wrote, which it loses unless it is kept; nothing when it wrote nothing.
+    /// Makes a layer of what a container wrote, which it loses unless it is kept; nothing when it wrote nothing. `places`
+    /// were made for its mounts alone.
     pub fn take_layer(
         &self,
         container: &str,
+        places: &[String],
         keep: bool,
     ) -> Result<Option<drydock_images::DiffId>, drydock_images::DraftError> {
         let snapshot = self.store.snapshot(container)?;
+        self.store.remove_places(&snapshot, places)?;
         if keep { self.store.copy_layer(&snapshot) } else { self.store.move_layer(&snapshot) }
     }
 

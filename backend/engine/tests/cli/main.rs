@@ -1,5 +1,6 @@
 //! What the genuine docker command line sees of the engine. Every test has a machine of its own.
 
+mod build;
 mod daemon;
 mod images;
 mod lifecycle;

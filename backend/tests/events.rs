@@ -64,8 +64,18 @@ async fn play_with_dockers_clients_type_over_the_session_socket() {
     events
         .send("instance terminal in", json!([node.name, "echo dr\u{f6}dock-$((40+2)) $(tput cols)\r"]))
         .await;
+    events.until("instance terminal status", |args| args == [json!(node.name), json!("connect")]).await;
     let mut text = String::new();
     while !text.contains("dr\u{f6}dock-42 120") {
+        let out = events.until("instance terminal out", |args| args[0] == json!(node.name)).await;
+        text.push_str(out.args[1].as_str().unwrap());
+    }
+    // Its terminal is closed: the node's next one takes its place.
+    let closed = format!("{}/instances/{}/terminals/1", play.url, node.name);
+    assert_eq!(play.http.delete(closed).send().await.unwrap().status(), 200);
+    events.until("instance terminal status", |args| args == [json!(node.name), json!("reconnect")]).await;
+    events.send("instance terminal in", json!([node.name, "echo again-$((40+2))\r"])).await;
+    while !text.contains("again-42") {
         let out = events.until("instance terminal out", |args| args[0] == json!(node.name)).await;
         text.push_str(out.args[1].as_str().unwrap());
     }

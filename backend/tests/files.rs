@@ -52,6 +52,29 @@ async fn uploaded_files_are_in_the_node_and_come_back() {
 }
 
 #[tokio::test]
+async fn a_text_is_edited_in_a_plain_form() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    let url = format!("{}/instances/{}/editor", play.url, node.name);
+    let form = [("path", "/root/notes/a b.txt"), ("text", "one <two>\r\nthree\r\n")];
+    let saved = play.http.post(&url).form(&form).send().await.unwrap();
+    assert_eq!(saved.status(), 303);
+    let again = saved.headers()["location"].to_str().unwrap();
+    let shown = play.http.get(format!("{}{again}", gateway.url)).send().await.unwrap().text().await.unwrap();
+    assert!(shown.contains("one &lt;two&gt;\nthree\n</textarea>"), "{shown}");
+    assert_eq!(play.run(&node.name, "cat '/root/notes/a b.txt'").await, "one <two>\nthree");
+    let listed = play.http.get(&url).send().await.unwrap().text().await.unwrap();
+    assert!(listed.contains("?path=%2Froot%2Fnotes%2Fa%20b.txt"), "{listed}");
+    let foreign =
+        play.http.post(&url).form(&form).header("Origin", "http://evil.example").send().await.unwrap();
+    assert_eq!(foreign.status(), 403);
+    let shown = play.http.get(format!("{url}?path=/usr/bin/bash")).send().await.unwrap();
+    assert_ne!(shown.status(), 200, "a program is no text");
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn no_private_address_is_fetched() {
     let gateway = Gateway::start().await;
     let play = gateway.session(&[]).await;

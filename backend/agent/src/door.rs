@@ -103,10 +103,11 @@ async fn answer(mut frames: Frames<Reader>, writer: &mut Writer, rooms: &Rooms) 
             let terminal = rooms.terminals.get(id).ok_or_else(|| no_terminal(id))?;
             viewer::serve(terminal, (from, mode, pacing), frames, writer).await
         }
-        Request::Exec(request) => exec::serve(&request, &rooms.reaper, frames, writer).await,
-        Request::Write(request) => files::write(&request, frames, writer).await,
-        Request::Read { path } => files::read(&path, writer).await,
-        Request::Tree { path, depth } => reply(writer, &files::tree(&path, depth).await?).await,
+        // Boxed: a viewer stays for hours, and its task would have room for the largest of these all the while.
+        Request::Exec(request) => Box::pin(exec::serve(&request, &rooms.reaper, frames, writer)).await,
+        Request::Write(request) => Box::pin(files::write(&request, frames, writer)).await,
+        Request::Read { path } => Box::pin(files::read(&path, writer)).await,
+        Request::Tree { path, depth } => reply(writer, &Box::pin(files::tree(&path, depth)).await?).await,
         Request::Stats => reply(writer, &stats::read(rooms.engine.state())).await,
         Request::RestartEngine => {
             rooms.engine.restart();

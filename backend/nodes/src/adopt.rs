@@ -93,7 +93,7 @@ fn end_unfinished_boots(runtime: &Runtime) -> io::Result<()> {
 fn runs(record: &NodeRecord) -> bool {
     match record.stage {
         Stage::Running { pid, started } => processes::started(pid) == Some(started),
-        Stage::Making => false,
+        Stage::Making | Stage::Ending { .. } => false,
     }
 }
 

@@ -68,7 +68,7 @@ impl Node {
     pub fn pid(&self) -> Option<u32> {
         match self.inner.record.stage {
             Stage::Running { pid, .. } => Some(pid),
-            Stage::Making => None,
+            Stage::Making | Stage::Ending { .. } => None,
         }
     }
 

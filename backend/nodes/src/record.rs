@@ -28,7 +28,7 @@ pub struct NodeRecord {
 }
 
 /// ```text
-/// Making ──▶ Running      (no way back: what is not Running with a living PID 1 is removed)
+/// Making ──▶ Running ──▶ Ending      (no way back: what is not Running with a living PID 1 is removed)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +37,11 @@ pub enum Stage {
     Running {
         pid: u32,
         /// Clock ticks after the host's boot: tells the process from a later one with the same id.
+        started: u64,
+    },
+    /// Its first process is being killed, and may be seen a while longer.
+    Ending {
+        pid: u32,
         started: u64,
     },
 }

@@ -15,7 +15,7 @@ use crate::disk;
 use crate::id::SessionId;
 use crate::places::Places;
 use crate::processes::{self, wait_until};
-use crate::record::{NodeRecord, SessionRecord, Stage};
+use crate::record::{self, NodeRecord, SessionRecord, Stage};
 use crate::runtime::Runtime;
 use crate::{session, uplink};
 
@@ -64,6 +64,7 @@ pub fn node(
 ) -> Result<(), EndError> {
     let id = &record.spec.id;
     let mut failures = Failures::default();
+    failures.note("record its end", record_end(places, record));
     failures.note("kill its first process", kill(record));
     if let Some(switch) = switch {
         failures.note("unplug it", session::unplug(switch, record.address));
@@ -77,8 +78,21 @@ pub fn node(
     failures.into_result(format_args!("node {id}"))
 }
 
-fn kill(record: &NodeRecord) -> io::Result<()> {
+/// Who finds the node after us must not take it for one that runs.
+fn record_end(places: &Places, record: &NodeRecord) -> io::Result<()> {
     let Stage::Running { pid, started } = record.stage else { return Ok(()) };
+    let ending = NodeRecord { stage: Stage::Ending { pid, started }, ..record.clone() };
+    match record::write(&places.node(&record.spec.id).join("node.json"), &ending) {
+        // Its folder is gone already.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn kill(record: &NodeRecord) -> io::Result<()> {
+    let (Stage::Running { pid, started } | Stage::Ending { pid, started }) = record.stage else {
+        return Ok(());
+    };
     match processes::open(pid, started) {
         Ok(process) => processes::kill(&process, PATIENCE),
         Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(()),

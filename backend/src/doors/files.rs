@@ -23,10 +23,10 @@ use super::refusal::Refusal;
 use crate::config::{FILE_LIMIT, UPLOAD_LIMIT};
 use crate::state::AppState;
 
-const HOME: &str = "/root";
+pub const HOME: &str = "/root";
 /// Levels of `fstree`.
-const DEPTH: u32 = 6;
-const MODE: u32 = 0o644;
+pub const DEPTH: u32 = 6;
+pub const MODE: u32 = 0o644;
 
 pub fn router() -> Router<AppState> {
     Router::new()
@@ -197,7 +197,7 @@ fn rest(cat: Running) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     })
 }
 
-fn percent_encoded(text: &str) -> String {
+pub fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => char::from(byte).to_string(),

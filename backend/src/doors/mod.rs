@@ -5,6 +5,7 @@
 
 pub mod assets;
 pub mod body;
+pub mod editor;
 pub mod events;
 pub mod fetch;
 pub mod files;
@@ -38,6 +39,7 @@ pub fn router(state: AppState) -> Router {
         .merge(instances::router())
         .merge(terminals::router())
         .merge(files::router())
+        .merge(editor::router())
         .merge(events::router())
         .merge(labs::router())
         .merge(metrics::router())

@@ -63,6 +63,8 @@ pub async fn share(State(state): State<AppState>, request: Request, next: Next) 
     };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    // There are none, but the SDK sends what there is.
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if preflight {
         let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");

@@ -1,5 +1,5 @@
-//! Terminals for clients of play-with-docker's kind: each node's first terminal, as `instance terminal in` and
-//! `instance terminal out` over the session socket.
+//! Terminals for clients of play-with-docker's kind: each node's first terminal, as `instance terminal in`,
+//! `instance terminal out` and `instance terminal status` over the session socket.
 //!
 //! Tasks: one per node, reading its terminal; they end with the relay.
 
@@ -47,12 +47,24 @@ impl Relay {
             let held = keys.clone().try_lock_owned().expect("nobody else knows the lock yet");
             let (output, size) = (self.output.clone(), self.size);
             self.readers.spawn(async move {
-                let mut held = held;
-                let Some(Attachment { events, mut viewer }) = attach(&instance).await else { return };
-                let _ = viewer.resize(size).await;
-                held.0 = Some(viewer);
-                drop(held);
-                read(&instance, events, &keys, &output).await;
+                let (mut held, mut status) = (held, "connect");
+                // A terminal that was closed is followed by the node's next one.
+                while let Some(Attachment { events, mut viewer }) = attach(&instance).await {
+                    let _ = viewer.resize(size).await;
+                    held.0 = Some(viewer);
+                    drop(held);
+                    let told = json!({
+                        "name": "instance terminal status", "args": [instance.name(), status],
+                    });
+                    if output.send(told.to_string().into()).await.is_err()
+                        || !read(&instance, events, &output).await
+                    {
+                        return;
+                    }
+                    held = keys.clone().lock_owned().await;
+                    held.0 = None;
+                    status = "reconnect";
+                }
             });
         }
     }
@@ -87,17 +99,18 @@ async fn attach(instance: &Instance) -> Option<Attachment> {
     agent.attach(id, 0, Mode::ReadWrite, Pacing::Socket).await.ok()
 }
 
-async fn read(instance: &Instance, mut events: Events, keys: &Mutex<Keys>, output: &mpsc::Sender<Utf8Bytes>) {
+/// Until the terminal ends; false when the client is gone.
+async fn read(instance: &Instance, mut events: Events, output: &mpsc::Sender<Utf8Bytes>) -> bool {
     let mut decoder = Decoder::default();
     while let Ok(Some(event)) = events.next().await {
         let Event::Output { data, .. } = event else { continue };
         let text = decoder.decode(&data);
         let event = json!({ "name": "instance terminal out", "args": [instance.name(), text] });
         if !text.is_empty() && output.send(event.to_string().into()).await.is_err() {
-            return;
+            return false;
         }
     }
-    keys.lock().await.0 = None;
+    true
 }
 
 /// UTF-8 across the edges of reads: the beginning of a character waits for its end.

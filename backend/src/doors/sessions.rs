@@ -92,6 +92,12 @@ async fn make(state: &AppState, client: IpAddr, form: CreateForm) -> Result<Stri
             Refusal::bad_request("session-duration is not a duration; `4h` or `90m` is one")
         })?),
     };
+    let offered = state.config.life.duration;
+    if duration.is_some_and(|asked| asked > offered) {
+        let message =
+            format!("a session lasts {} minutes at most, and can be extended", offered.whole_minutes());
+        return Err(Refusal::bad_request(message));
+    }
     let (lab, nodes) = beginnings(state, &form)?;
     let asked = NewSession {
         duration,

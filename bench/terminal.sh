@@ -26,7 +26,7 @@ answers() {
     done
 }
 
-cargo build --quiet --release --package drydock --example terminal
+cargo build --quiet --release --package drydock --example echo
 store="${XDG_CACHE_HOME:-$HOME/.cache}/drydock/bench-store"
 listen="127.0.0.1:$(free_port)"
 "$dist/bin/drydock" --log warn serve --offline --listen "$listen" --data-dir "$scratch/data" --dist "$dist" \
@@ -48,4 +48,4 @@ if [ -x "$ttyd/usr/bin/ttyd" ]; then
 else
     echo "ttyd could not be had: its column stays empty"
 fi
-"$target/examples/terminal" "${arguments[@]}" --pty "$(bench/bare_pty.py "$scratch/big")"
+"$target/examples/echo" "${arguments[@]}" --pty "$(bench/bare_pty.py "$scratch/big")"

@@ -17,23 +17,23 @@ fn run_named(name: &str) -> Result<()> {
     })
 }
 
-pub fn run(names: &[String]) -> Result<()> {
-    let known = known()?;
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        bail!("there is no bench/{unknown}.sh; there are {}", known.join(" "));
-    }
-    let chosen = if names.is_empty() { &known } else { names };
-    chosen.iter().try_for_each(|name| run_named(name))
-}
+/// Each prints its figures with their limits; the other scripts in `bench/` are their tools.
+const BENCHMARKS: [&str; 3] = ["node", "engine", "terminal"];
 
-fn known() -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(places::checkout().join("bench"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sh") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
+/// Runs those that are named, or all. One that fails does not keep the others from theirs.
+pub fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| !BENCHMARKS.contains(&name.as_str())) {
+        bail!("there is no benchmark {unknown}; there are {}", BENCHMARKS.join(" "));
     }
-    names.sort();
-    Ok(names)
+    if !places::dist().join("bin/drydock").exists() {
+        bail!("there is nothing to measure: run `cargo xtask dist` first");
+    }
+    let chosen =
+        BENCHMARKS.into_iter().filter(|name| names.is_empty() || names.iter().any(|named| named == name));
+    let failed: Vec<String> =
+        chosen.filter_map(|name| run_named(name).err().map(|error| format!("{name}: {error:#}"))).collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", failed.join("; ")),
+    }
 }

@@ -1,4 +1,4 @@
-//! `terminal --base URL --gateway PID --pty JSON [--ttyd ADDR:PORT --ttyd-pid PID]`: how a terminal does through
+//! `echo --base URL --gateway PID --pty JSON [--ttyd ADDR:PORT --ttyd-pid PID]`: how a terminal does through
 //! the real WebSocket of a running gateway, with ttyd and a bare pty beside it.
 //!
 //! Makes a session with one node. Types into `cat` and waits for each echo, lets `yes` flood the terminal, lets `cat` print

@@ -59,6 +59,22 @@ async fn two_nodes_are_made_at_once_and_reach_each_other() {
     gateway.end().await;
 }
 
+/// As a student types it: no flag, no variable, and compose finds the same builder.
+#[tokio::test]
+async fn images_are_built_in_a_node_by_docker_and_by_compose() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    let files = "mkdir /root/app && cd /root/app && printf 'FROM alpine\nRUN echo built > /made\nCMD cat /made\n' > Dockerfile \
+        && printf 'services:\n  app:\n    build: .\n' > compose.yaml";
+    play.run(&node.name, files).await;
+    let told = play.run(&node.name, "cd /root/app && docker build -q -t app . && docker run --rm app").await;
+    assert!(told.starts_with("sha256:") && told.ends_with("built"), "{told}");
+    let told = play.run(&node.name, "cd /root/app && docker compose run --build --rm app 2>/dev/null").await;
+    assert!(told.ends_with("built"), "{told}");
+    gateway.end().await;
+}
+
 #[tokio::test]
 async fn nodes_are_numbered_ended_and_refused_beyond_the_limit() {
     let gateway = Gateway::start_with(|config| config.capacity.instances_per_session = 2).await;

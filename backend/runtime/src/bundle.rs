@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, Process, Spec};
 
+use crate::capabilities;
+
 /// A container's name. It is one path component and safe to print.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -61,6 +63,8 @@ pub struct Bundle {
     pub spec: Spec,
     /// `config.json` as it was read; kept beside the state so that a later exec does not depend on the bundle.
     pub text: Vec<u8>,
+    /// Capabilities it names that nobody knows: worth a warning, and no error.
+    pub ignored: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +108,7 @@ impl Bundle {
 
     /// Takes the text of a `config.json` that belongs to the folder `dir`.
     pub fn parse(dir: PathBuf, text: Vec<u8>) -> Result<Self, BundleError> {
-        let mut spec: Spec = serde_json::from_slice(&text)
+        let (mut spec, ignored): (Spec, _) = capabilities::parse(&text)
             .map_err(|source| BundleError::Parse { file: dir.join("config.json"), source })?;
         let root = spec.root().as_ref().ok_or(BundleError::Missing("root"))?;
         let (rootfs, rootfs_readonly) = (dir.join(root.path()), root.readonly().unwrap_or(false));
@@ -116,7 +120,7 @@ impl Bundle {
             return Err(BundleError::RelativeCwd(process.cwd().clone()));
         }
         let linux = spec.linux_mut().take().unwrap_or_else(no_linux);
-        Ok(Self { dir, rootfs, rootfs_readonly, process, linux, spec, text })
+        Ok(Self { dir, rootfs, rootfs_readonly, process, linux, spec, text, ignored })
     }
 }
 

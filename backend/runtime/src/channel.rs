@@ -6,6 +6,8 @@
 //!     ◀─────────────────────────── HooksDue ──  (only when such hooks exist) namespaces are ready, root is not
 //!     ── HooksDone ────────────────────────▶
 //!     ◀──────────────────── Console + fd ─────  (terminal only)
+//!     ◀─────────────────── Listener + fd ─────  (only with a filter that notifies) the filter is installed
+//!     ── ListenerTaken ────────────────────▶
 //!     ◀──────────────────────────── Ready ────  all that can fail before execve has been done
 //!     ── Start ────────────────────────────▶
 //!     ◀───── end of file by close-on-exec ────  the program runs
@@ -37,6 +39,7 @@ pub struct ToParent(OwnedFd);
 pub enum FromChild {
     HooksDue,
     Console(OwnedFd),
+    Listener(OwnedFd),
     Ready,
     Failed(ChildFailure),
     /// The child's end is closed: its program runs, or it died.
@@ -48,11 +51,13 @@ pub enum FromChild {
 pub enum FromParent {
     Mapped,
     HooksDone,
+    ListenerTaken,
     Start,
 }
 
 const HOOKS_DUE: u8 = b'h';
 const CONSOLE: u8 = b'c';
+const LISTENER: u8 = b'l';
 const READY: u8 = b'r';
 const FAILED: u8 = b'f';
 
@@ -73,6 +78,7 @@ impl ToChild {
         let byte = match word {
             FromParent::Mapped => b'm',
             FromParent::HooksDone => b'd',
+            FromParent::ListenerTaken => b't',
             FromParent::Start => b's',
         };
         send(self.0.as_fd(), &[byte], None)
@@ -85,6 +91,7 @@ impl ToChild {
             (None, _) => Ok(FromChild::Closed),
             (Some((&HOOKS_DUE, _)), _) => Ok(FromChild::HooksDue),
             (Some((&CONSOLE, _)), Some(fd)) => Ok(FromChild::Console(fd)),
+            (Some((&LISTENER, _)), Some(fd)) => Ok(FromChild::Listener(fd)),
             (Some((&READY, _)), _) => Ok(FromChild::Ready),
             (Some((&FAILED, rest)), _) => Ok(FromChild::Failed(ChildFailure::from_bytes(rest))),
             _ => Err(io::ErrorKind::InvalidData.into()),
@@ -112,6 +119,10 @@ impl ToParent {
         send(self.0.as_fd(), &[CONSOLE], Some(master))
     }
 
+    pub fn listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        send(self.0.as_fd(), &[LISTENER], Some(listener))
+    }
+
     pub fn ready(&self) -> io::Result<()> {
         send(self.0.as_fd(), &[READY], None)
     }
@@ -131,6 +142,7 @@ impl ToParent {
         let heard = match &buffer[..length] {
             [b'm'] => FromParent::Mapped,
             [b'd'] => FromParent::HooksDone,
+            [b't'] => FromParent::ListenerTaken,
             [b's'] => FromParent::Start,
             [] => return Err(io::ErrorKind::ConnectionReset.into()),
             _ => return Err(io::ErrorKind::InvalidData.into()),

@@ -24,7 +24,7 @@ pub enum ConsoleError {
     HandOut(#[source] io::Error),
     #[error("take the terminal as the controlling one")]
     Control(#[source] io::Error),
-    #[error("send the terminal to {path}")]
+    #[error("send a descriptor to {path}")]
     Socket {
         path: PathBuf,
         #[source]
@@ -67,12 +67,21 @@ fn bind_console(master: &OwnedFd) -> io::Result<()> {
 
 /// Sends a terminal's master to whoever listens on `path` (`--console-socket`).
 pub fn send_to(path: &Path, master: BorrowedFd<'_>) -> Result<(), ConsoleError> {
+    // runc sends the terminal's name beside the descriptor.
+    send_named(path, b"/dev/ptmx", master)
+}
+
+/// Sends a process's pidfd to whoever listens on `path` (`--pidfd-socket`).
+pub fn send_pidfd_to(path: &Path, pidfd: BorrowedFd<'_>) -> Result<(), ConsoleError> {
+    send_named(path, b"pidfd", pidfd)
+}
+
+fn send_named(path: &Path, name: &[u8], fd: BorrowedFd<'_>) -> Result<(), ConsoleError> {
     let send = || -> io::Result<()> {
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-        // runc sends the terminal's name beside the descriptor.
-        channel::send(socket.as_fd(), b"/dev/ptmx", Some(master))
+        channel::send(socket.as_fd(), name, Some(fd))
     };
     send().map_err(|source| ConsoleError::Socket { path: path.to_owned(), source })
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use drydock_sys::namespaces::id_map;
 use drydock_sys::process::{self as sys_process, Cloned};
+use oci_spec::runtime::Process;
 use rustix::process::{Pid, Signal};
 
 use crate::bundle::{Bundle, ContainerId};
@@ -16,14 +17,15 @@ use crate::cgroup::{Cgroup, CgroupError, Delegate, Hierarchies, Membership, cgro
 use crate::channel::{self, FromChild, FromParent, ToChild};
 use crate::credentials::Sets;
 use crate::failure::ChildFailure;
-use crate::hooks::{HookError, Subject};
+use crate::hooks::{HookError, Side, Subject};
 use crate::init::{Init, Keyring, Release};
 use crate::limits::{self, LimitError};
+use crate::listener::{self, ListenerError};
 use crate::namespaces::{NamespaceError, Namespaces};
 use crate::program::Program;
-use crate::rootfs::RootChange;
 use crate::rootfs::mounts::{self, MountError, Planned};
 use crate::rootfs::staging::{Staging, StagingError};
+use crate::rootfs::{self, RootChange};
 use crate::seccomp::{Filter, SeccompError};
 use crate::spawn::{SpawnError, spawn};
 use crate::state::{INIT_NAME, OCI_VERSION, State, StateDir, StateError, Status, process_stat};
@@ -73,12 +75,8 @@ pub enum CreateError {
     Seccomp(#[from] SeccompError),
     #[error("plan the mounts")]
     Mounts(#[from] MountError),
-    #[error("container {id}")]
-    State {
-        id: ContainerId,
-        #[source]
-        source: StateError,
-    },
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
     #[error("listen for a start on {path}")]
@@ -108,6 +106,8 @@ pub enum CreateError {
     #[error(transparent)]
     Hook(#[from] HookError),
     #[error(transparent)]
+    Listener(#[from] ListenerError),
+    #[error(transparent)]
     Child(#[from] ChildFailure),
     #[error("the container's process ended before its program could start")]
     Died,
@@ -119,6 +119,8 @@ struct Attempt {
     dir: Option<StateDir>,
     cgroup: Option<Cgroup>,
     child: Option<OwnedFd>,
+    /// A root file system in our own mount namespace.
+    root: Option<PathBuf>,
 }
 
 impl Drop for Attempt {
@@ -127,6 +129,9 @@ impl Drop for Attempt {
         if let Some(child) = &self.child {
             let _ = rustix::process::pidfd_send_signal(child, Signal::KILL);
             let _ = sys_process::wait(child);
+        }
+        if let Some(root) = &self.root {
+            let _ = rootfs::detach(root);
         }
         if let Some(cgroup) = &self.cgroup {
             let _ = cgroup.remove();
@@ -150,7 +155,7 @@ impl Create<'_> {
     pub fn run(&self) -> Result<Created, CreateError> {
         let mut attempt = Attempt::default();
         let mut decided = self.decide()?;
-        let dir = StateDir::create(self.root, &self.id).map_err(|source| self.state_error(source))?;
+        let dir = StateDir::create(self.root, &self.id)?;
         attempt.dir = Some(dir.clone());
         let cgroup = self.make_cgroup(&decided)?;
         attempt.cgroup = Some(cgroup.clone());
@@ -158,6 +163,7 @@ impl Create<'_> {
             Starter::Creator => None,
             Starter::Anyone => Some(listen(&dir.start_socket())?),
         };
+        attempt.root = decided.namespaces.same_mounts.then(|| self.bundle.rootfs.clone());
         let (pid, child, channel) = self.clone_child(&mut decided, &dir, &cgroup, listening.as_ref())?;
         attempt.child = Some(child);
         self.map_ids(pid, &decided.namespaces, &channel)?;
@@ -171,14 +177,11 @@ impl Create<'_> {
             Some(pidfd) => {
                 attempt.dir = None;
                 attempt.cgroup = None;
+                attempt.root = None;
                 Ok(Created { dir, state, pidfd, console, channel })
             }
             None => Err(CreateError::Died),
         }
-    }
-
-    fn state_error(&self, source: StateError) -> CreateError {
-        CreateError::State { id: self.id.clone(), source }
     }
 
     fn decide(&self) -> Result<Decided, CreateError> {
@@ -240,6 +243,7 @@ impl Create<'_> {
         let process = &self.bundle.process;
         let program = Program {
             process,
+            linux: &self.bundle.linux,
             sets: Sets::of(process.capabilities().as_ref()),
             filter: decided.filter.as_ref(),
             stdio: &self.stdio,
@@ -289,8 +293,8 @@ impl Create<'_> {
             annotations: self.bundle.spec.annotations().clone().unwrap_or_default(),
             cgroup: cgroup.clone(),
         };
-        dir.store_config(&self.bundle.text).map_err(|source| self.state_error(source))?;
-        dir.store(&state).map_err(|source| self.state_error(source))?;
+        dir.store_config(&self.bundle.text)?;
+        dir.store(&state)?;
         Ok(state)
     }
 
@@ -301,6 +305,10 @@ impl Create<'_> {
             match channel.hear().map_err(CreateError::Hear)? {
                 FromChild::Ready => return Ok(console),
                 FromChild::Console(master) => console = Some(master),
+                FromChild::Listener(listener) => {
+                    listener::hand_over(&self.subject(state), state.pid, &listener)?;
+                    channel.tell(FromParent::ListenerTaken).map_err(CreateError::Hear)?;
+                }
                 FromChild::HooksDue => {
                     self.run_hooks(state)?;
                     channel.tell(FromParent::HooksDone).map_err(CreateError::Hear)?;
@@ -311,33 +319,46 @@ impl Create<'_> {
         }
     }
 
+    fn subject(&self, state: &State) -> Subject<'_> {
+        let (pid, status, side) = (state.pid, Status::Creating, Side::Runtime);
+        Subject { id: &self.id, bundle: self.bundle, pid, status, side }
+    }
+
     fn run_hooks(&self, state: &State) -> Result<(), HookError> {
         let Some(hooks) = self.bundle.spec.hooks() else { return Ok(()) };
-        let subject = Subject { id: &self.id, bundle: self.bundle, pid: state.pid, status: Status::Creating };
-        subject.run("prestart", hooks.prestart().as_deref())?;
+        let subject = self.subject(state);
+        // Older than the status `creating`, and told what they always were.
+        Subject { status: Status::Created, ..subject }.run("prestart", hooks.prestart().as_deref())?;
         subject.run("createRuntime", hooks.create_runtime().as_deref())
     }
 }
 
 /// What the configuration asks for and nobody would enforce must fail, not be ignored.
 fn refuse_unsupported(bundle: &Bundle) -> Result<(), CreateError> {
-    let set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let (process, linux) = (&bundle.process, &bundle.linux);
+    let linux = &bundle.linux;
     let asked = [
-        (set(process.apparmor_profile()), "process.apparmorProfile"),
-        (set(process.selinux_label()), "process.selinuxLabel"),
-        (set(linux.mount_label()), "linux.mountLabel"),
+        (is_set(linux.mount_label()), "linux.mountLabel"),
         (linux.intel_rdt().is_some(), "linux.intelRdt"),
-        (linux.memory_policy().is_some(), "linux.memoryPolicy"),
         (linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices"),
-        (process.scheduler().is_some(), "process.scheduler"),
-        (process.io_priority().is_some(), "process.ioPriority"),
-        (linux.personality().is_some(), "linux.personality"),
     ];
-    match asked.into_iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(CreateError::Unsupported(what)),
+    let of_linux = asked.into_iter().find_map(|(asked, what)| asked.then_some(what));
+    match unsupported_of(&bundle.process).or(of_linux) {
+        Some(what) => Err(CreateError::Unsupported(what)),
         None => Ok(()),
     }
+}
+
+/// The same of a process alone.
+pub(crate) fn unsupported_of(process: &Process) -> Option<&'static str> {
+    let asked = [
+        (is_set(process.apparmor_profile()), "process.apparmorProfile"),
+        (is_set(process.selinux_label()), "process.selinuxLabel"),
+    ];
+    asked.into_iter().find_map(|(asked, what)| asked.then_some(what))
+}
+
+fn is_set(text: &Option<String>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
 }
 
 fn listen(path: &Path) -> Result<OwnedFd, CreateError> {

@@ -114,29 +114,57 @@ fn bit(capability: Capability) -> CapabilitySet {
     }
 }
 
-/// Becomes `user` with exactly `sets`. Nothing privileged can be done by this process afterwards
-/// beyond what `sets` allow.
-pub fn assume(user: &User, sets: Sets) -> Result<(), CredentialsError> {
+/// A process that became its user and has one right left that its program shall not have: to install a filter.
+#[derive(Clone, Copy, Debug)]
+pub struct Assumed {
+    wanted: Sets,
+}
+
+/// Becomes `user` with `sets`. `CAP_SYS_ADMIN` stays permitted, without effect, until [`Assumed::install`]: what the
+/// program's own filter forbids must not be in the way of a single step before it.
+pub fn assume(user: &User, sets: Sets) -> Result<Assumed, CredentialsError> {
     let own = rustix::thread::capabilities(None).map_err(|e| CredentialsError::Read(e.into()))?;
-    let sets = sets.limited_to(own.permitted);
-    drop_bounding(sets.bounding)?;
+    let wanted = sets.limited_to(own.permitted);
+    drop_bounding(wanted.bounding)?;
     let keep = |on| rustix::thread::set_keep_capabilities(on).map_err(|e| CredentialsError::Keep(e.into()));
     keep(true)?;
     become_user(user)?;
     keep(false)?;
-    let wanted = CapabilitySets {
-        effective: sets.effective,
-        permitted: sets.permitted,
-        inheritable: sets.inheritable,
-    };
-    rustix::thread::set_capabilities(None, wanted)
-        .map_err(|error| CredentialsError::Capabilities(error.into()))?;
+    let kept = wanted.permitted | (own.permitted & CapabilitySet::SYS_ADMIN);
+    set(wanted.effective, kept, wanted.inheritable)?;
     // A capability the permitted or inheritable set lacks cannot be ambient; asking is not an error.
-    for capability in (sets.ambient & sets.permitted & sets.inheritable).iter() {
+    for capability in (wanted.ambient & wanted.permitted & wanted.inheritable).iter() {
         rustix::thread::configure_capability_in_ambient_set(capability, true)
             .map_err(|error| CredentialsError::Ambient(capability, error.into()))?;
     }
-    Ok(())
+    Ok(Assumed { wanted })
+}
+
+impl Assumed {
+    /// Runs `install` with the right to install a filter, where there was one, and gives that right up.
+    pub fn install<T>(self, install: impl FnOnce() -> T) -> Result<T, CredentialsError> {
+        let own = rustix::thread::capabilities(None).map_err(|e| CredentialsError::Read(e.into()))?;
+        if own.permitted.contains(CapabilitySet::SYS_ADMIN) {
+            set(own.effective | CapabilitySet::SYS_ADMIN, own.permitted, own.inheritable)?;
+        }
+        let installed = install();
+        self.settle()?;
+        Ok(installed)
+    }
+
+    /// Gives the right up. From here on nothing is permitted beyond what was asked for.
+    pub fn settle(self) -> Result<(), CredentialsError> {
+        set(self.wanted.effective, self.wanted.permitted, self.wanted.inheritable)
+    }
+}
+
+fn set(
+    effective: CapabilitySet,
+    permitted: CapabilitySet,
+    inheritable: CapabilitySet,
+) -> Result<(), CredentialsError> {
+    let sets = CapabilitySets { effective, permitted, inheritable };
+    rustix::thread::set_capabilities(None, sets).map_err(|e| CredentialsError::Capabilities(e.into()))
 }
 
 fn drop_bounding(kept: CapabilitySet) -> Result<(), CredentialsError> {

@@ -1,14 +1,16 @@
 //! Leaving nothing behind.
 
-use crate::bundle::ContainerId;
+use crate::bundle::{Bundle, ContainerId};
 use crate::cgroup::CgroupError;
-use crate::hooks::{HookError, Subject};
+use crate::hooks::{HookError, Side, Subject};
+use crate::namespaces::has_mount_namespace;
+use crate::rootfs::{self, RootfsError};
 use crate::signal::{self, SignalError};
 use crate::state::{State, StateDir, StateError, Status};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    #[error("cannot delete container {id} that is not stopped: {status:?}")]
+    #[error("cannot delete container {id} that is not stopped: {status}")]
     NotStopped { id: ContainerId, status: Status },
     #[error("end the container")]
     Kill(#[from] SignalError),
@@ -16,6 +18,8 @@ pub enum DeleteError {
     Cgroup(#[from] CgroupError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Root(#[from] RootfsError),
     #[error(transparent)]
     Hook(#[from] HookError),
 }
@@ -39,9 +43,12 @@ pub fn delete(dir: &StateDir, state: &State, force: Force) -> Result<(), DeleteE
     // Whatever the first process left running in its cgroups, where no pid namespace ended it.
     let killed = state.cgroup.kill_all().map_err(DeleteError::from);
     let removed = state.cgroup.remove().map_err(DeleteError::from);
-    let hooks = poststop(dir, state);
+    // A container that failed while being made has no copy of its configuration: no mounts to detach, no hooks to run.
+    let bundle = dir.config(state).ok();
+    let detached = bundle.as_ref().map_or(Ok(()), |bundle| detach(bundle, state));
+    let hooks = bundle.as_ref().map_or(Ok(()), |bundle| poststop(bundle, state));
     let forgotten = dir.remove().map_err(DeleteError::from);
-    removed.and(killed).and(hooks).and(forgotten)
+    removed.and(killed).and(detached).and(hooks).and(forgotten)
 }
 
 fn end(dir: &StateDir, state: &State) -> Result<(), DeleteError> {
@@ -64,10 +71,16 @@ fn end(dir: &StateDir, state: &State) -> Result<(), DeleteError> {
     Ok(())
 }
 
-fn poststop(dir: &StateDir, state: &State) -> Result<(), DeleteError> {
-    // A container that failed while being made has no copy of its configuration, and had no hooks to run.
-    let Ok(bundle) = dir.config(state) else { return Ok(()) };
+fn detach(bundle: &Bundle, state: &State) -> Result<(), DeleteError> {
+    match has_mount_namespace(&bundle.linux) {
+        true => Ok(()),
+        false => Ok(rootfs::detach(&state.rootfs)?),
+    }
+}
+
+fn poststop(bundle: &Bundle, state: &State) -> Result<(), DeleteError> {
     let hooks = bundle.spec.hooks().as_ref().and_then(|hooks| hooks.poststop().as_deref());
-    let subject = Subject { id: &state.id, bundle: &bundle, pid: 0, status: Status::Stopped };
+    let (status, side) = (Status::Stopped, Side::Runtime);
+    let subject = Subject { id: &state.id, bundle, pid: 0, status, side };
     Ok(subject.run("poststop", hooks)?)
 }

@@ -10,15 +10,19 @@ use oci_spec::runtime::Process;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::bundle::Bundle;
-use crate::cgroup::CgroupError;
+use crate::cgroup::{Cgroup, CgroupError};
 use crate::channel::{self, FromChild, FromParent, ToChild, ToParent};
 use crate::console::{self, ConsoleError, Role};
+use crate::create::unsupported_of;
 use crate::credentials::{self, CredentialsError, Sets};
 use crate::failure::{ChildFailure, Kind, chain};
+use crate::hooks::{Side, Subject};
 use crate::init::join_cgroups;
 use crate::limits::{self, LimitError};
-use crate::namespaces::CLONE_NEWTIME;
+use crate::listener::{self, ListenerError};
+use crate::namespaces::{CLONE_NEWTIME, has_mount_namespace};
 use crate::program::{Program, ProgramError};
+use crate::scheduling::{self, SchedulingError};
 use crate::seccomp::{Filter, SeccompError};
 use crate::spawn::{SpawnError, Visit};
 use crate::state::{State, StateDir, Status};
@@ -34,6 +38,18 @@ pub struct Exec<'a> {
     pub process: &'a Process,
     pub stdio: Stdio,
     pub inherited: Inherited,
+    /// The groups to join: the container's, or some below them.
+    pub cgroup: &'a Cgroup,
+    pub paused: Paused,
+}
+
+/// What becomes of a process for a container that is paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paused {
+    #[default]
+    Refuse,
+    /// It is made, and frozen with the others until they are thawed.
+    Wait,
 }
 
 /// A process that executes its program. It is a child of the caller.
@@ -46,10 +62,16 @@ pub struct Executed {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    #[error("cannot exec in a container that is {0:?}")]
+    #[error("{}", match .0 {
+        Status::Stopped => "cannot exec in a stopped container",
+        Status::Paused => "cannot exec in a paused container (use --ignore-paused to override)",
+        _ => "cannot exec in a container that is still being created",
+    })]
     NotRunning(Status),
     #[error("process.args is empty")]
     NoProgram,
+    #[error("{0} is not supported by this kernel or this runtime")]
+    Unsupported(&'static str),
     #[error("open the container's first process")]
     First(#[source] io::Error),
     #[error("compile the seccomp filter")]
@@ -67,6 +89,8 @@ pub enum ExecError {
     #[error("listen to the child")]
     Hear(#[source] io::Error),
     #[error(transparent)]
+    Listener(#[from] ListenerError),
+    #[error(transparent)]
     Child(#[from] ChildFailure),
     #[error("the process ended before its program could start")]
     Died,
@@ -80,8 +104,12 @@ enum EnterError {
     Cgroup(#[source] io::Error),
     #[error("join the container's namespaces")]
     Namespaces(#[source] io::Error),
+    #[error("enter the container's root")]
+    Root(#[source] io::Error),
     #[error(transparent)]
-    Root(#[from] CredentialsError),
+    Affinity(#[from] SchedulingError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     #[error("begin a session")]
     Session(#[source] io::Error),
     #[error(transparent)]
@@ -95,6 +123,8 @@ struct Child<'a> {
     first: &'a OwnedFd,
     kinds: CloneFlags,
     other_user: bool,
+    /// The container's root, where no mount namespace leads to it.
+    root: Option<&'a OwnedFd>,
     v1_tasks: &'a [std::fs::File],
     program: Program<'a>,
 }
@@ -104,10 +134,14 @@ impl Exec<'_> {
     pub fn run(&self) -> Result<Executed, ExecError> {
         match self.dir.status(self.state) {
             Status::Running | Status::Created => {}
+            Status::Paused if self.paused == Paused::Wait => {}
             status => return Err(ExecError::NotRunning(status)),
         }
         if self.process.args().as_ref().is_none_or(Vec::is_empty) {
             return Err(ExecError::NoProgram);
+        }
+        if let Some(what) = unsupported_of(self.process) {
+            return Err(ExecError::Unsupported(what));
         }
         let first = Pid::from_raw(self.state.pid)
             .ok_or(rustix::io::Errno::SRCH)
@@ -115,7 +149,11 @@ impl Exec<'_> {
             .map_err(|error| ExecError::First(error.into()))?;
         let kinds = kinds(self.config);
         let filter = self.config.linux.seccomp().as_ref().map(Filter::compile).transpose()?;
-        let v1_tasks = self.state.cgroup.open_v1_tasks()?;
+        let v1_tasks = self.cgroup.open_v1_tasks()?;
+        let root = match has_mount_namespace(&self.config.linux) {
+            true => None,
+            false => Some(self.open_root().map_err(ExecError::First)?),
+        };
         let (to_child, to_parent) = channel::pair().map_err(ExecError::Channel)?;
         let own_pids = kinds.contains(CloneFlags::CLONE_NEWPID);
         let visit = own_pids.then(|| Visit::enter(CloneFlags::CLONE_NEWPID, first.as_fd())).transpose()?;
@@ -132,6 +170,7 @@ impl Exec<'_> {
                 drop(to_child);
                 let program = Program {
                     process: self.process,
+                    linux: &self.config.linux,
                     sets: Sets::of(self.process.capabilities().as_ref()),
                     filter: filter.as_ref(),
                     stdio: &self.stdio,
@@ -139,13 +178,14 @@ impl Exec<'_> {
                 };
                 let kinds = kinds.difference(CloneFlags::CLONE_NEWPID);
                 let other_user = kinds.contains(CloneFlags::CLONE_NEWUSER);
-                Child { first: &first, kinds, other_user, v1_tasks: &v1_tasks, program }.run(&to_parent)
+                let (first, root, v1_tasks) = (&first, root.as_ref(), &v1_tasks[..]);
+                Child { first, kinds, other_user, root, v1_tasks, program }.run(&to_parent)
             }
         }
     }
 
     fn clone_into_cgroup(&self) -> Result<Cloned, ExecError> {
-        let v2 = self.state.cgroup.open_v2()?;
+        let v2 = self.cgroup.open_v2()?;
         match clone_self(CloneFlags::empty(), v2.as_ref().map(AsFd::as_fd)) {
             // The first process switched controllers on below its group, which then takes no process itself;
             // it is where the first process moved to.
@@ -155,6 +195,10 @@ impl Exec<'_> {
             }
             other => other.map_err(ExecError::Clone),
         }
+    }
+
+    fn open_root(&self) -> io::Result<OwnedFd> {
+        Ok(std::fs::File::open(format!("/proc/{}/root", self.state.pid))?.into())
     }
 
     /// The cgroup2 folder the container's first process is in now.
@@ -189,12 +233,25 @@ impl Exec<'_> {
         loop {
             match channel.hear().map_err(ExecError::Hear)? {
                 FromChild::Console(master) => console = Some(master),
+                FromChild::Listener(listener) => {
+                    self.hand_over(pid, &listener)?;
+                    channel.tell(FromParent::ListenerTaken).map_err(ExecError::Hear)?;
+                }
                 FromChild::Ready => ready = true,
                 FromChild::Closed if ready => return Ok(console),
                 FromChild::Failed(failure) => return Err(failure.into()),
                 FromChild::Closed | FromChild::HooksDue => return Err(ExecError::Died),
             }
         }
+    }
+}
+
+impl Exec<'_> {
+    fn hand_over(&self, pid: Pid, listener: &OwnedFd) -> Result<(), ListenerError> {
+        let (id, bundle, first) = (&self.state.id, self.config, self.state.pid);
+        let (status, side) = (Status::Running, Side::Runtime);
+        let subject = Subject { id, bundle, pid: first, status, side };
+        listener::hand_over(&subject, pid.as_raw_nonzero().get(), listener)
     }
 }
 
@@ -230,8 +287,17 @@ impl Child<'_> {
 
     fn steps(&self, parent: &ToParent) -> Result<std::convert::Infallible, EnterError> {
         parent.expect(FromParent::Start).map_err(EnterError::Parent)?;
+        let affinity = self.program.process.exec_cpu_affinity().as_ref();
+        scheduling::set_affinity(affinity.and_then(|affinity| affinity.initial().as_deref()))?;
         join_cgroups(self.v1_tasks).map_err(EnterError::Cgroup)?;
+        // Joining a group with processors of its own undid the first.
+        scheduling::set_affinity(affinity.and_then(|affinity| affinity.cpu_affinity_final().as_deref()))?;
         namespaces::enter(self.first, self.kinds).map_err(EnterError::Namespaces)?;
+        if let Some(root) = self.root {
+            rustix::process::fchdir(root)
+                .and_then(|()| rustix::process::chroot("."))
+                .map_err(|error| EnterError::Root(error.into()))?;
+        }
         if self.other_user {
             credentials::become_root()?;
         }
@@ -240,6 +306,7 @@ impl Child<'_> {
             console::take(self.program.process, Role::Plain, parent)?;
         }
         let prepared = self.program.prepare()?;
+        self.program.hand_out_listener(&prepared, parent)?;
         parent.ready().map_err(EnterError::Parent)?;
         Err(self.program.execute(&prepared).into())
     }

@@ -36,9 +36,9 @@ pub enum HookError {
 }
 
 /// The specification's state, as hooks get it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct HookState<'a> {
+pub(crate) struct HookState<'a> {
     oci_version: &'a str,
     id: &'a ContainerId,
     status: Status,
@@ -55,12 +55,33 @@ pub struct Subject<'a> {
     pub bundle: &'a Bundle,
     pub pid: i32,
     pub status: Status,
+    pub side: Side,
+}
+
+/// Which side of the container runs a hook, and so whose environment it has if the configuration gives it none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This program's.
+    Runtime,
+    /// That of the container's process.
+    Container,
 }
 
 impl Subject<'_> {
     /// Runs the hooks of `point` in order; the first failure ends it.
     pub fn run(&self, point: &'static str, hooks: Option<&[Hook]>) -> Result<(), HookError> {
         hooks.unwrap_or_default().iter().try_for_each(|hook| self.run_one(point, hook))
+    }
+
+    pub(crate) fn state(&self) -> HookState<'_> {
+        HookState {
+            oci_version: OCI_VERSION,
+            id: self.id,
+            status: self.status,
+            pid: self.pid,
+            bundle: &self.bundle.dir,
+            annotations: self.bundle.spec.annotations(),
+        }
     }
 
     fn run_one(&self, point: &'static str, hook: &Hook) -> Result<(), HookError> {
@@ -89,18 +110,17 @@ impl Subject<'_> {
         if let Some((name, rest)) = hook.args().as_deref().and_then(<[String]>::split_first) {
             command.arg0(name).args(rest);
         }
-        let env = hook.env().iter().flatten().filter_map(|variable| variable.split_once('='));
-        command.env_clear().envs(env).stdin(Stdio::piped());
-        let mut child = command.spawn()?;
-        let state = HookState {
-            oci_version: OCI_VERSION,
-            id: self.id,
-            status: self.status,
-            pid: self.pid,
-            bundle: &self.bundle.dir,
-            annotations: self.bundle.spec.annotations(),
+        let given = match (hook.env(), self.side) {
+            (Some(given), _) => Some(given),
+            (None, Side::Container) => self.bundle.process.env().as_ref(),
+            (None, Side::Runtime) => None,
         };
-        let text = serde_json::to_vec(&state)?;
+        if let Some(given) = given {
+            command.env_clear().envs(given.iter().filter_map(|variable| variable.split_once('=')));
+        }
+        command.stdin(Stdio::piped());
+        let mut child = command.spawn()?;
+        let text = serde_json::to_vec(&self.state())?;
         if let Some(mut stdin) = child.stdin.take() {
             match stdin.write_all(&text) {
                 // A hook that does not read its state is free not to.

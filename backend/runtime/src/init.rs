@@ -16,12 +16,12 @@ use crate::channel::{FromParent, ToParent};
 use crate::console::{self, ConsoleError, Role};
 use crate::credentials::{self, CredentialsError};
 use crate::failure::{ChildFailure, Kind, chain};
-use crate::hooks::{HookError, Subject};
+use crate::hooks::{HookError, Side, Subject};
 use crate::namespaces::{CLONE_NEWTIME, Namespaces};
 use crate::program::{Program, ProgramError};
 use crate::rootfs::mounts::{CgroupView, Planned};
 use crate::rootfs::protect::{self, ProtectError};
-use crate::rootfs::{self, RootChange, RootfsError};
+use crate::rootfs::{self, Place, RootChange, RootfsError};
 use crate::state::Status;
 
 /// All the child needs, borrowed from the memory it was copied with.
@@ -109,6 +109,9 @@ pub enum InitError {
     Accept(#[source] io::Error),
 }
 
+/// The step of a hook that the container's own process runs.
+pub const HOOK_STEP: &str = "hook";
+
 impl InitError {
     /// The step in a word, for those who sort failures without reading them.
     fn step(&self) -> &'static str {
@@ -120,7 +123,7 @@ impl InitError {
             InitError::Session(_) | InitError::Keyring(_) => "session",
             InitError::HostName(_) | InitError::DomainName(_) => "hostname",
             InitError::Rootfs(_) | InitError::Cwd { .. } => "rootfs",
-            InitError::Hook(_) => "hook",
+            InitError::Hook(_) => HOOK_STEP,
             InitError::Sysctl { .. } => "sysctl",
             InitError::Console(_) => "console",
             InitError::Protect(_) => "protect",
@@ -165,6 +168,7 @@ impl Init<'_> {
             linux.readonly_paths().as_deref().unwrap_or_default(),
         )?;
         let prepared = self.program.prepare()?;
+        self.program.hand_out_listener(&prepared, parent)?;
         parent.ready().map_err(InitError::Parent)?;
         self.await_start(parent)?;
         let hooks = self.bundle.spec.hooks().as_ref();
@@ -184,15 +188,16 @@ impl Init<'_> {
                 namespaces::enter(fd, *kind).map_err(|source| InitError::Join(*kind, source))?;
             }
         }
+        if self.namespaces.new_time {
+            // Before the change of user, which leaves files in our own /proc to the first namespace's root.
+            self.enter_time()?;
+        }
         if self.namespaces.other_user() {
             credentials::become_root()?;
         }
         if self.namespaces.new_cgroup {
             let kind = CloneFlags::CLONE_NEWCGROUP;
             namespaces::unshare(kind).map_err(|source| InitError::Unshare(kind, source))?;
-        }
-        if self.namespaces.new_time {
-            self.enter_time()?;
         }
         Ok(())
     }
@@ -236,8 +241,12 @@ impl Init<'_> {
             cgroup: self.cgroup,
             namespaced: self.namespaces.new_cgroup,
         };
-        let staged = self.namespaces.other_user();
-        let assembled = rootfs::assemble(self.bundle, self.mounts, view, staged)?;
+        let place = match (self.namespaces.other_user(), self.namespaces.same_mounts) {
+            (true, _) => Place::Staged,
+            (false, true) => Place::Shared,
+            (false, false) => Place::Own,
+        };
+        let assembled = rootfs::assemble(self.bundle, self.mounts, view, place)?;
         if let Some(hooks) = self.bundle.spec.hooks() {
             if hooks.prestart().is_some() || hooks.create_runtime().is_some() {
                 parent.hooks_due().map_err(InitError::Parent)?;
@@ -252,7 +261,7 @@ impl Init<'_> {
 
     fn subject(&self, status: Status) -> Subject<'_> {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
-        Subject { id: self.id, bundle: self.bundle, pid, status }
+        Subject { id: self.id, bundle: self.bundle, pid, status, side: Side::Container }
     }
 
     fn set_sysctls(&self) -> Result<(), InitError> {

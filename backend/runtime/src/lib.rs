@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod capabilities;
 pub mod cgroup;
 pub mod channel;
 pub mod console;
@@ -21,13 +22,16 @@ pub mod credentials;
 pub mod delete;
 pub mod exec;
 pub mod failure;
+pub mod freeze;
 pub mod hooks;
 pub mod init;
 pub mod limits;
+pub mod listener;
 pub mod lookup;
 pub mod namespaces;
 pub mod program;
 pub mod rootfs;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;

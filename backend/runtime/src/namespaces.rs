@@ -22,6 +22,8 @@ pub struct Namespaces {
     pub joined_pid: Option<OwnedFd>,
     /// Joined before everything else: the other namespaces must belong to it.
     pub joined_user: Option<OwnedFd>,
+    /// The container's mounts are made in the caller's own mount namespace, because it has no other.
+    pub same_mounts: bool,
     pub uid_map: Vec<IdRange>,
     pub gid_map: Vec<IdRange>,
 }
@@ -73,6 +75,7 @@ impl Namespaces {
             joined: Vec::new(),
             joined_pid: None,
             joined_user: None,
+            same_mounts: true,
             uid_map: ranges(linux.uid_mappings()),
             gid_map: ranges(linux.gid_mappings()),
         };
@@ -88,6 +91,7 @@ impl Namespaces {
                 None => found.make(kind),
             }
         }
+        found.same_mounts = !seen.contains(CloneFlags::CLONE_NEWNS);
         found.check(linux)?;
         Ok(found)
     }
@@ -127,9 +131,6 @@ impl Namespaces {
         if !self.new_user() && self.joined_user.is_none() && any_map {
             return Err(NamespaceError::IdMapsWithoutNamespace);
         }
-        if !self.new.contains(CloneFlags::CLONE_NEWNS) {
-            return Err(NamespaceError::NeedsNew("a root file system", LinuxNamespaceType::Mount));
-        }
         let offsets = linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty());
         if offsets && !self.new_time {
             return Err(NamespaceError::NeedsNew("timeOffsets", LinuxNamespaceType::Time));
@@ -150,6 +151,12 @@ impl Namespaces {
     pub fn root_ids(&self) -> (u32, u32) {
         (outside(&self.uid_map, 0), outside(&self.gid_map, 0))
     }
+}
+
+/// Whether a container has its mounts to itself, or in a namespace it joined.
+pub fn has_mount_namespace(linux: &Linux) -> bool {
+    let mut listed = linux.namespaces().iter().flatten();
+    listed.any(|namespace| namespace.typ() == LinuxNamespaceType::Mount)
 }
 
 fn ranges(mappings: &Option<Vec<LinuxIdMapping>>) -> Vec<IdRange> {

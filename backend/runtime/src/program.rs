@@ -2,15 +2,18 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use drydock_sys::{fds, process as sys_process, seccomp, signals};
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Linux, Process};
 
-use crate::credentials::{self, CredentialsError, Sets};
+use crate::channel::{FromParent, ToParent};
+use crate::credentials::{self, Assumed, CredentialsError, Sets};
 use crate::failure::Kind;
 use crate::limits::{self, LimitError};
 use crate::lookup::{self, LookupError};
+use crate::scheduling::{self, SchedulingError};
 use crate::seccomp::Filter;
 use crate::stdio::{self, Inherited, Stdio};
 
@@ -18,6 +21,7 @@ use crate::stdio::{self, Inherited, Stdio};
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
     pub process: &'a Process,
+    pub linux: &'a Linux,
     pub sets: Sets,
     pub filter: Option<&'a Filter>,
     pub stdio: &'a Stdio,
@@ -32,10 +36,14 @@ pub enum ProgramError {
     Signals(#[source] io::Error),
     #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error(transparent)]
+    Scheduling(#[from] SchedulingError),
     #[error("set no_new_privs")]
     NoNewPrivileges(#[source] io::Error),
     #[error("install the seccomp filter")]
     Seccomp(#[source] io::Error),
+    #[error("hand out the seccomp filter's listener")]
+    Listener(#[source] io::Error),
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("chdir to cwd ({0:?}) set in config.json failed")]
@@ -74,53 +82,46 @@ mod errno {
     pub const EACCES: i32 = 13;
 }
 
-/// A program found and allowed; only the executing is left.
+/// A program found and allowed; only the filter and the executing are left.
 #[derive(Debug)]
 pub struct Prepared {
     file: CString,
     args: Vec<CString>,
     env: Vec<CString>,
+    assumed: Assumed,
 }
 
-impl<'a> Program<'a> {
-    /// Becomes the program's user, with its limits, filter and descriptors, and finds it.
+impl Program<'_> {
+    /// Becomes the program's user, with its limits and descriptors, and finds it.
     pub fn prepare(&self) -> Result<Prepared, ProgramError> {
         let process = self.process;
         if process.terminal() != Some(true) {
             self.stdio.place().map_err(ProgramError::Stdio)?;
         }
         stdio::give_to(process.user().uid(), process.user().gid());
+        fds::close_from_on_exec(self.inherited.end()).map_err(ProgramError::Descriptors)?;
         signals::reset_all().map_err(ProgramError::Signals)?;
         if let Some(mask) = process.user().umask() {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));
         }
         limits::apply(process.rlimits().as_deref().unwrap_or_default())?;
+        scheduling::apply(process, self.linux)?;
         if process.no_new_privileges() == Some(true) {
             rustix::thread::set_no_new_privs(true)
                 .map_err(|error| ProgramError::NoNewPrivileges(error.into()))?;
-        } else {
-            // Needs CAP_SYS_ADMIN, which is about to go.
-            self.install_filter()?;
         }
-        credentials::assume(process.user(), self.sets)?;
+        let assumed = credentials::assume(process.user(), self.sets)?;
         rustix::process::chdir(process.cwd())
             .map_err(|error| ProgramError::Cwd(process.cwd().clone(), error.into()))?;
-        fds::close_from_on_exec(self.inherited.end()).map_err(ProgramError::Descriptors)?;
-        Ok(self.find()?)
+        Ok(self.find(assumed)?)
     }
 
-    fn install_filter(&self) -> Result<(), ProgramError> {
-        match self.filter {
-            Some(filter) => seccomp::install(&filter.program, filter.flags).map_err(ProgramError::Seccomp),
-            None => Ok(()),
-        }
-    }
-
-    fn find(&self) -> Result<Prepared, LookupError> {
+    fn find(&self, assumed: Assumed) -> Result<Prepared, LookupError> {
         let args = self.process.args().as_deref().unwrap_or_default();
         let mut env = self.process.env().clone().unwrap_or_default();
         let program = args.first().map(String::as_str).unwrap_or_default();
         let file = lookup::find(program, &env)?;
+        keep_last_of_each(&mut env);
         if !env.iter().any(|variable| variable.starts_with("HOME=")) {
             env.push(format!("HOME={}", home(self.process.user().uid())));
         }
@@ -128,19 +129,51 @@ impl<'a> Program<'a> {
         let strings = |list: &[String]| -> Result<Vec<CString>, LookupError> {
             list.iter().map(|text| CString::new(text.as_str()).map_err(|_| LookupError::Nul)).collect()
         };
-        Ok(Prepared { file, args: strings(args)?, env: strings(&env)? })
+        Ok(Prepared { file, args: strings(args)?, env: strings(&env)?, assumed })
+    }
+
+    /// A filter that notifies is installed while there is still somebody to hand its listener to; from here on the calls
+    /// it names wait for that listener's owner.
+    pub fn hand_out_listener(&self, prepared: &Prepared, parent: &ToParent) -> Result<(), ProgramError> {
+        let Some(Filter { program, flags, notifies: true }) = self.filter else { return Ok(()) };
+        let installed = prepared.assumed.install(|| seccomp::install_listening(program, *flags))?;
+        let listener = installed.map_err(ProgramError::Seccomp)?;
+        parent
+            .listener(listener.as_fd())
+            .and_then(|()| parent.expect(FromParent::ListenerTaken))
+            .map_err(ProgramError::Listener)
     }
 
     /// Executes the program. Returns only what kept it from running.
     pub fn execute(&self, prepared: &Prepared) -> ProgramError {
-        if self.process.no_new_privileges() == Some(true)
-            && let Err(error) = self.install_filter()
-        {
+        if let Err(error) = self.seal(prepared) {
             return error;
         }
         let source = sys_process::exec(&prepared.file, &prepared.args, &prepared.env);
         ProgramError::Exec { program: prepared.file.to_string_lossy().into_owned(), source }
     }
+
+    /// The last step before `execve`: nothing else of ours has to pass the program's filter.
+    fn seal(&self, prepared: &Prepared) -> Result<(), ProgramError> {
+        match self.filter {
+            None => Ok(prepared.assumed.settle()?),
+            Some(Filter { notifies: true, .. }) => Ok(()),
+            Some(Filter { program, flags, .. }) => {
+                let installed = prepared.assumed.install(|| seccomp::install(program, *flags))?;
+                installed.map_err(ProgramError::Seccomp)
+            }
+        }
+    }
+}
+
+/// Of a variable given more than once, programs disagree which they see; they get the last alone.
+fn keep_last_of_each(env: &mut Vec<String>) {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut seen = std::collections::HashSet::with_capacity(env.len());
+    let mut kept: Vec<String> =
+        std::mem::take(env).into_iter().rev().filter(|variable| seen.insert(name(variable))).collect();
+    kept.reverse();
+    *env = kept;
 }
 
 /// The home of a user by the container's own `/etc/passwd`, as a login would set it.
@@ -160,6 +193,13 @@ fn home_in(passwd: &str, uid: u32) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_variable_given_twice_the_last_counts() {
+        let mut env = ["A=1", "B=2", "A=3"].map(str::to_owned).to_vec();
+        keep_last_of_each(&mut env);
+        assert_eq!(env, ["B=2", "A=3"]);
+    }
 
     #[test]
     fn a_home_is_found_by_user_id() {

@@ -9,12 +9,18 @@ use crate::bundle::Bundle;
 use crate::channel::{FromChild, FromParent, ToChild};
 use crate::create::{Created, short_path};
 use crate::failure::ChildFailure;
-use crate::hooks::{HookError, Subject};
+use crate::hooks::{HookError, Side, Subject};
+use crate::init::HOOK_STEP;
 use crate::state::{State, StateDir, StateError, Status};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot start a container that is {0:?}")]
+    #[error("{}", match .0 {
+        Status::Stopped => "cannot start a container that has stopped",
+        Status::Running => "cannot start an already running container",
+        Status::Paused => "cannot start a container in the paused state",
+        Status::Creating | Status::Created => "cannot start a container that is still being created",
+    })]
     NotCreated(Status),
     #[error("connect to {path}")]
     Connect {
@@ -66,8 +72,15 @@ pub fn start(dir: &StateDir, state: &State) -> Result<(), StartError> {
     let released = release(&channel);
     // Gone or started: either way nobody listens there any more.
     let _ = std::fs::remove_file(&path);
-    released?;
-    poststart(&dir.config(state)?, state)
+    let bundle = dir.config(state)?;
+    match released {
+        // As runc has it: for those outside, a container whose own startContainer hook failed had been started.
+        Err(StartError::Child(failure)) if failure.step == HOOK_STEP => {
+            poststart(&bundle, state)?;
+            Err(failure.into())
+        }
+        released => released.and_then(|()| poststart(&bundle, state)),
+    }
 }
 
 fn release(channel: &ToChild) -> Result<(), StartError> {
@@ -81,6 +94,7 @@ fn release(channel: &ToChild) -> Result<(), StartError> {
 
 fn poststart(bundle: &Bundle, state: &State) -> Result<(), StartError> {
     let hooks = bundle.spec.hooks().as_ref().and_then(|hooks| hooks.poststart().as_deref());
-    let subject = Subject { id: &state.id, bundle, pid: state.pid, status: Status::Running };
+    let (status, side) = (Status::Running, Side::Runtime);
+    let subject = Subject { id: &state.id, bundle, pid: state.pid, status, side };
     Ok(subject.run("poststart", hooks)?)
 }

@@ -23,7 +23,7 @@ fn a_unified_group_opens_only_the_devices_it_is_allowed() {
         Cgroup::create(&hierarchies, Path::new(&path), Some(&resources), Membership::WhatMatters, None)
             .unwrap();
     let script = format!(
-        "echo $$ > {}{path}/cgroup.procs || exit 9; true < /dev/null && echo null; true < /dev/zero || echo refused",
+        "echo $$ > {}{path}/cgroup.procs || exit 9; true < /dev/null && echo null; true < /dev/kmsg || echo refused",
         mount.display()
     );
     let output = Command::new("/bin/busybox").args(["sh", "-c", &script]).output().unwrap();

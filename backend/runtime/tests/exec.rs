@@ -88,7 +88,7 @@ fn it_ends_with_the_container() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(137));
     container.wait_for_status("stopped");
     let stderr = container.call(&["exec", &container.id, "true"]).failure();
-    assert!(stderr.contains("Stopped"), "{stderr}");
+    assert!(stderr.contains("stopped container"), "{stderr}");
 }
 
 #[test]

@@ -274,6 +274,6 @@ fn a_terminal_without_a_place_to_go_is_refused() {
     container.config["process"]["terminal"] = json!(true);
     container.write();
     let stderr = container.call(&["create", &container.id]).failure();
-    assert!(stderr.contains("--console-socket"), "{stderr}");
+    assert!(stderr.contains("without setting console socket"), "{stderr}");
     container.assert_nothing_left();
 }

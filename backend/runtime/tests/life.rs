@@ -84,7 +84,7 @@ fn pause_freezes_and_resume_thaws() {
     container.call(&["pause", &container.id]).success();
     assert_eq!(container.status(), "paused");
     let refused = container.call(&["exec", &container.id, "true"]).failure();
-    assert!(refused.contains("Paused"), "{refused}");
+    assert!(refused.contains("cannot exec in a paused container"), "{refused}");
     container.call(&["resume", &container.id]).success();
     assert_eq!(container.status(), "running");
     container.call(&["pause", &container.id]).success();

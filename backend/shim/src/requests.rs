@@ -1,6 +1,6 @@
 //! What clients ask for, done.
 
-use drydock_runtime::exec::{Exec, ExecError};
+use drydock_runtime::exec::{Exec, ExecError, Paused};
 use drydock_runtime::failure::chain;
 use drydock_runtime::signal;
 use drydock_runtime::stdio::{Inherited, Stdio};
@@ -208,6 +208,8 @@ impl Shim {
             process: &process,
             stdio,
             inherited: Inherited::default(),
+            cgroup: &self.state.cgroup,
+            paused: Paused::Refuse,
         };
         let executed = exec.run().map_err(|error| match error {
             ExecError::Child(child) => from_child(child),

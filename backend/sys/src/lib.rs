@@ -16,5 +16,6 @@ pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod pty;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;

@@ -8,16 +8,41 @@ use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use super::{Cgroup, CgroupError, write};
 
-/// Applies the rules in order; the last that matches decides.
+/// Applies the rules in order; the last that matches decides. Behind them come those without which no container works.
 pub(super) fn restrict(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
     if rules.is_empty() {
         return Ok(());
     }
+    let always = ALWAYS.iter().map(always_allowed).filter(|rule| !rules.contains(rule));
+    let rules: Vec<LinuxDeviceCgroup> = rules.iter().cloned().chain(always).collect();
     if cgroup.unified {
-        return attach_filter(cgroup, rules).map_err(CgroupError::Devices);
+        return attach_filter(cgroup, &rules).map_err(CgroupError::Devices);
     }
     let Some(folder) = cgroup.v1.get("devices") else { return Ok(()) };
     rules.iter().try_for_each(|rule| write_rule(folder, rule))
+}
+
+/// Kind, major, minor and access of what the specification's default devices and terminals need. Every node may be made,
+/// by us before all: making one opens nothing.
+const ALWAYS: [(LinuxDeviceType, i64, i64, &str); 10] = [
+    (LinuxDeviceType::C, -1, -1, "m"),
+    (LinuxDeviceType::B, -1, -1, "m"),
+    (LinuxDeviceType::C, 1, 3, "rwm"),
+    (LinuxDeviceType::C, 1, 5, "rwm"),
+    (LinuxDeviceType::C, 1, 7, "rwm"),
+    (LinuxDeviceType::C, 1, 8, "rwm"),
+    (LinuxDeviceType::C, 1, 9, "rwm"),
+    (LinuxDeviceType::C, 5, 0, "rwm"),
+    (LinuxDeviceType::C, 5, 2, "rwm"),
+    (LinuxDeviceType::C, 136, -1, "rwm"),
+];
+
+fn always_allowed((kind, major, minor, access): &(LinuxDeviceType, i64, i64, &str)) -> LinuxDeviceCgroup {
+    let number = |number: i64| (number >= 0).then_some(number);
+    let mut rule = LinuxDeviceCgroup::default();
+    rule.set_allow(true).set_typ(Some(*kind)).set_access(Some((*access).to_owned()));
+    rule.set_major(number(*major)).set_minor(number(*minor));
+    rule
 }
 
 fn attach_filter(cgroup: &Cgroup, rules: &[LinuxDeviceCgroup]) -> io::Result<()> {

@@ -144,6 +144,34 @@ impl Cgroup {
         }
     }
 
+    /// The groups at `path` below these, of one v1 controller or of all hierarchies. They must exist.
+    pub fn below(&self, controller: Option<&str>, path: &Path) -> Result<Self, CgroupError> {
+        let refused = || CgroupError::Path(path.to_owned());
+        if path.components().any(|part| part == std::path::Component::ParentDir) {
+            return Err(refused());
+        }
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let below = |folder: &PathBuf| match path.as_os_str().is_empty() {
+            true => folder.clone(),
+            false => folder.join(path),
+        };
+        let mut changed = self.clone();
+        match controller {
+            None => {
+                changed.v1.values_mut().chain(&mut changed.v2).for_each(|folder| *folder = below(folder));
+            }
+            Some(name) => {
+                let folder = self.v1.get(name);
+                let folder =
+                    folder.ok_or_else(|| CgroupError::NoController { controller: name.to_owned() })?;
+                // Controllers mounted together move together.
+                let shared = changed.v1.values_mut().filter(|other| *other == folder);
+                shared.for_each(|other| *other = below(folder));
+            }
+        }
+        Ok(changed)
+    }
+
     /// Each folder once, v1 before v2.
     pub fn folders(&self) -> Vec<&Path> {
         let mut folders: Vec<&Path> = self.v1.values().map(PathBuf::as_path).collect();

@@ -37,6 +37,8 @@ pub fn v1_settings(resources: &LinuxResources) -> Vec<Setting> {
         set.add_some("memory", "memory.memsw.limit_in_bytes", swap);
         let reservation = memory.reservation().filter(|reservation| *reservation != 0);
         set.add_some("memory", "memory.soft_limit_in_bytes", reservation);
+        let kernel_tcp = memory.kernel_tcp().filter(|limit| *limit != 0);
+        set.add_some("memory", "memory.kmem.tcp.limit_in_bytes", kernel_tcp);
         // Docker writes 2^64-1 for "leave it".
         let swappiness = memory.swappiness().filter(|swappiness| *swappiness <= 100);
         set.add_some("memory", "memory.swappiness", swappiness);

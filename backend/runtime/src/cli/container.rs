@@ -1,10 +1,11 @@
 //! The commands of a container's life.
 
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use drydock_runtime::bundle::{Bundle, ContainerId};
+use drydock_runtime::bundle::{Bundle, BundleError, ContainerId};
 use drydock_runtime::console;
 use drydock_runtime::create::{Create, Created, Starter};
 use drydock_runtime::delete::{Force, delete as delete_container};
@@ -14,19 +15,21 @@ use drydock_runtime::rootfs::RootChange;
 use drydock_runtime::signal::{self, Whom};
 use drydock_runtime::state::StateError;
 use drydock_runtime::stdio::{Inherited, Stdio};
-use drydock_runtime::{start as starting, state};
+use drydock_runtime::{freeze as freezing, start as starting, state};
 
 use super::Outcome;
 use super::foreground;
-use super::options::{Global, UsageError, Word, Words, bundle_dir, parse_id};
+use super::log;
+use super::options::{Global, Ids, UsageError, Word, Words, bundle_dir, parse_id};
 
 /// The options `create` and `run` share.
 #[derive(Debug, Default)]
 struct CreateOptions {
-    id: Option<ContainerId>,
+    ids: Vec<OsString>,
     bundle: Option<PathBuf>,
     pid_file: Option<PathBuf>,
     console_socket: Option<PathBuf>,
+    pidfd_socket: Option<PathBuf>,
     root_change: RootChange,
     keyring: Keyring,
     preserve_fds: u32,
@@ -39,12 +42,12 @@ impl CreateOptions {
         let mut options = Self::default();
         while let Some(word) = words.next()? {
             match word {
-                Word::Value(id) if options.id.is_none() => options.id = Some(parse_id(&id)?),
-                Word::Value(extra) => return Err(lexopt::Error::UnexpectedArgument(extra).into()),
+                Word::Value(id) => options.ids.push(id),
                 Word::Option(name) => match name.as_str() {
                     "b" | "bundle" => options.bundle = Some(words.path()?),
                     "pid-file" => options.pid_file = Some(words.path()?),
                     "console-socket" => options.console_socket = Some(words.path()?),
+                    "pidfd-socket" => options.pidfd_socket = Some(words.path()?),
                     "no-pivot" if words.switch() => options.root_change = RootChange::Chroot,
                     "no-new-keyring" if words.switch() => options.keyring = Keyring::Keep,
                     "no-pivot" | "no-new-keyring" | "no-subreaper" => drop(words.switch()),
@@ -58,8 +61,20 @@ impl CreateOptions {
         Ok(options)
     }
 
-    fn create(&self, global: &Global, bundle: &Bundle, starter: Starter) -> CreateOutcome {
-        let id = self.id.clone().ok_or(UsageError::Missing("the container id"))?;
+    fn id(&self, command: &'static str) -> Result<ContainerId, UsageError> {
+        match &self.ids[..] {
+            [id] => parse_id(id),
+            _ => Err(UsageError::Exactly { command, wanted: 1 }),
+        }
+    }
+
+    fn load(&self, global: &Global) -> Result<Bundle, BundleError> {
+        let bundle = Bundle::load(&bundle_dir(self.bundle.as_deref()))?;
+        log::warn_of_capabilities(global, &bundle.ignored);
+        Ok(bundle)
+    }
+
+    fn create(&self, global: &Global, id: ContainerId, bundle: &Bundle, starter: Starter) -> CreateOutcome {
         let create = Create {
             id,
             root: &global.root,
@@ -84,19 +99,27 @@ impl CreateOptions {
         if let (Some(path), Some(master)) = (&self.console_socket, &created.console) {
             console::send_to(path, master.as_fd())?;
         }
+        if let Some(path) = &self.pidfd_socket {
+            console::send_pidfd_to(path, created.pidfd.as_fd())?;
+        }
         if let Some(path) = &self.pid_file {
             write_pid(path, created.state.pid)?;
         }
         Ok(())
     }
+}
 
-    fn check_terminal(&self, bundle: &Bundle, detached: bool) -> Result<(), UsageError> {
-        let terminal = bundle.process.terminal() == Some(true);
-        match (terminal, self.console_socket.is_some()) {
-            (false, true) => Err(UsageError::SocketWithoutTerminal),
-            (true, false) if detached => Err(UsageError::TerminalWithoutSocket),
-            _ => Ok(()),
-        }
+/// A terminal is either ours to serve, or is handed to somebody by a socket.
+pub fn check_terminal(
+    terminal: Option<bool>,
+    socket: Option<&Path>,
+    detached: bool,
+) -> Result<(), UsageError> {
+    let terminal = terminal == Some(true);
+    match socket.is_some() {
+        true if !terminal || !detached => Err(UsageError::SocketWithoutTerminal),
+        false if terminal && detached => Err(UsageError::TerminalWithoutSocket),
+        _ => Ok(()),
     }
 }
 
@@ -118,17 +141,19 @@ fn undo(created: &Created) {
 
 pub fn create(global: &Global, words: &mut Words) -> Outcome {
     let options = CreateOptions::take(words)?;
-    let bundle = Bundle::load(&bundle_dir(options.bundle.as_deref()))?;
-    options.check_terminal(&bundle, true)?;
-    options.create(global, &bundle, Starter::Anyone)?;
+    let id = options.id("create")?;
+    let bundle = options.load(global)?;
+    check_terminal(bundle.process.terminal(), options.console_socket.as_deref(), true)?;
+    options.create(global, id, &bundle, Starter::Anyone)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn run(global: &Global, words: &mut Words) -> Outcome {
     let options = CreateOptions::take(words)?;
-    let bundle = Bundle::load(&bundle_dir(options.bundle.as_deref()))?;
-    options.check_terminal(&bundle, options.detach)?;
-    let mut created = options.create(global, &bundle, Starter::Creator)?;
+    let id = options.id("run")?;
+    let bundle = options.load(global)?;
+    check_terminal(bundle.process.terminal(), options.console_socket.as_deref(), options.detach)?;
+    let mut created = options.create(global, id, &bundle, Starter::Creator)?;
     if let Err(error) = starting::start_own(&created, &bundle) {
         undo(&created);
         return Err(error.into());
@@ -136,8 +161,7 @@ pub fn run(global: &Global, words: &mut Words) -> Outcome {
     if options.detach {
         return Ok(ExitCode::SUCCESS);
     }
-    let console = created.console.take().filter(|_| options.console_socket.is_none());
-    let exit = foreground::attend(&created.pidfd, console)?;
+    let exit = foreground::attend(&created.pidfd, created.console.take())?;
     if !options.keep {
         delete_container(&created.dir, &created.state, Force::Yes)?;
     }
@@ -145,54 +169,55 @@ pub fn run(global: &Global, words: &mut Words) -> Outcome {
 }
 
 pub fn start(global: &Global, words: &mut Words) -> Outcome {
-    let (dir, state) = global.open(&words.only_id()?)?;
+    let (dir, state) = global.open(&words.only_id("start")?)?;
     starting::start(&dir, &state)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn state(global: &Global, words: &mut Words) -> Outcome {
-    let (dir, state) = global.open(&words.only_id()?)?;
+    let (dir, state) = global.open(&words.only_id("state")?)?;
     println!("{}", serde_json::to_string_pretty(&super::report::Shown::of(&dir, &state))?);
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn kill(global: &Global, words: &mut Words) -> Outcome {
-    let (mut id, mut signal, mut whom) = (None, None, Whom::First);
+    let (mut values, mut whom) = (Vec::new(), Whom::First);
     while let Some(word) = words.next()? {
         match word {
-            Word::Value(value) if id.is_none() => id = Some(parse_id(&value)?),
-            Word::Value(value) => signal = Some(value.to_string_lossy().into_owned()),
-            Word::Option(name) => match name.as_str() {
-                "a" | "all" if words.switch() => whom = Whom::All,
-                "a" | "all" => {}
-                other => return Err(words.unexpected(other).into()),
-            },
+            Word::Value(value) => values.push(value),
+            Word::Option(name) if name == "a" || name == "all" => {
+                whom = if words.switch() { Whom::All } else { Whom::First };
+            }
+            Word::Option(name) => return Err(words.unexpected(&name).into()),
         }
     }
-    let id = id.ok_or(UsageError::Missing("the container id"))?;
-    let (dir, state) = global.open(&id)?;
-    signal::send(&dir, &state, signal::parse(signal.as_deref().unwrap_or("TERM"))?, whom)?;
+    let (id, signal) = match &values[..] {
+        [] => return Err(UsageError::AtLeast { command: "kill", wanted: 1 }.into()),
+        [id] => (id, "SIGTERM".into()),
+        [id, signal] => (id, signal.to_string_lossy()),
+        _ => return Err(UsageError::AtMost { command: "kill", wanted: 2 }.into()),
+    };
+    let (dir, state) = global.open(&parse_id(id)?)?;
+    signal::send(&dir, &state, signal::parse(&signal)?, whom)?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn delete(global: &Global, words: &mut Words) -> Outcome {
-    let (mut id, mut force) = (None, Force::No);
+    let (mut ids, mut force) = (Ids::new("delete"), Force::No);
     while let Some(word) = words.next()? {
         match word {
-            Word::Value(value) if id.is_none() => id = Some(parse_id(&value)?),
-            Word::Value(extra) => return Err(lexopt::Error::UnexpectedArgument(extra).into()),
-            Word::Option(name) => match name.as_str() {
-                "f" | "force" if words.switch() => force = Force::Yes,
-                "f" | "force" => {}
-                other => return Err(words.unexpected(other).into()),
-            },
+            Word::Value(value) => ids.take(value),
+            Word::Option(name) if name == "f" || name == "force" => {
+                force = if words.switch() { Force::Yes } else { Force::No };
+            }
+            Word::Option(name) => return Err(words.unexpected(&name).into()),
         }
     }
-    let id = id.ok_or(UsageError::Missing("the container id"))?;
+    let id = ids.only()?;
     match (global.open(&id), force) {
         (Ok((dir, state)), _) => delete_container(&dir, &state, force)?,
         // Never made, or only half: either way `--force` means that it shall not be there.
-        (Err(UsageError::Container { source: StateError::NotFound, .. }), Force::Yes) => {
+        (Err(UsageError::State(StateError::NotFound)), Force::Yes) => {
             state::StateDir::at(&global.root, &id).remove()?;
         }
         (Err(error), _) => return Err(error.into()),
@@ -200,8 +225,14 @@ pub fn delete(global: &Global, words: &mut Words) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn freeze(global: &Global, words: &mut Words, frozen: bool) -> Outcome {
-    let (_, state) = global.open(&words.only_id()?)?;
-    state.cgroup.freeze(frozen)?;
+pub fn pause(global: &Global, words: &mut Words) -> Outcome {
+    let (dir, state) = global.open(&words.only_id("pause")?)?;
+    freezing::pause(&dir, &state)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn resume(global: &Global, words: &mut Words) -> Outcome {
+    let (dir, state) = global.open(&words.only_id("resume")?)?;
+    freezing::resume(&dir, &state)?;
     Ok(ExitCode::SUCCESS)
 }

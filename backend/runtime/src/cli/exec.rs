@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use drydock_runtime::bundle::Bundle;
-use drydock_runtime::console;
-use drydock_runtime::exec::Exec;
+use drydock_runtime::cgroup::Cgroup;
+use drydock_runtime::exec::{Exec, Paused};
 use drydock_runtime::stdio::{Inherited, Stdio};
+use drydock_runtime::{capabilities, console, scheduling};
 use oci_spec::runtime::{Capability, LinuxCapabilities, Process, User};
 
 use super::Outcome;
-use super::container::write_pid;
-use super::foreground;
+use super::container::{check_terminal, write_pid};
 use super::options::{Global, UsageError, Word, Words, parse_id};
+use super::{foreground, log};
 
 #[derive(Debug, Default)]
 struct ExecOptions {
@@ -28,7 +29,12 @@ struct ExecOptions {
     no_new_privileges: bool,
     pid_file: Option<PathBuf>,
     console_socket: Option<PathBuf>,
+    pidfd_socket: Option<PathBuf>,
     preserve_fds: u32,
+    cgroups: Vec<String>,
+    paused: Paused,
+    apparmor: Option<String>,
+    label: Option<String>,
     words: Vec<String>,
 }
 
@@ -48,18 +54,28 @@ enum ExecUsageError {
     },
     #[error("unknown capability {0:?}")]
     Capability(String, #[source] serde_json::Error),
-    #[error("--user wants uid[:gid], not {0:?}")]
+    #[error("bad uid or gid in --user {0:?}: it wants uid[:gid]")]
     User(String),
+    #[error("invalid --cgroup argument: {0} (missing <controller>: prefix)")]
+    CgroupPrefix(String),
+    #[error("invalid --cgroup argument: {0} (empty <controller> prefix)")]
+    CgroupController(String),
+    #[error("process property must not be empty")]
+    NoProcess,
 }
 
 pub fn exec(global: &Global, words: &mut Words) -> Outcome {
     let (id, options) = take(words)?;
     let (dir, state) = global.open(&parse_id(&id.into())?)?;
     let config = dir.config(&state)?;
-    let process = process(&options, &config)?;
-    if options.detach && process.terminal() == Some(true) && options.console_socket.is_none() {
-        return Err(UsageError::TerminalWithoutSocket.into());
+    let (process, ignored) = process(&options, &config)?;
+    log::warn_of_capabilities(global, &ignored);
+    if let Some(list) =
+        process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.initial().as_deref())
+    {
+        log::write(global, log::Level::Debug, &format!("affinity: {:#x}", scheduling::mask(list)?));
     }
+    check_terminal(process.terminal(), options.console_socket.as_deref(), options.detach)?;
     let exec = Exec {
         dir: &dir,
         state: &state,
@@ -67,10 +83,15 @@ pub fn exec(global: &Global, words: &mut Words) -> Outcome {
         process: &process,
         stdio: Stdio::Inherit,
         inherited: Inherited { preserved: options.preserve_fds, ..Inherited::default() },
+        cgroup: &cgroup(&state.cgroup, &options.cgroups)?,
+        paused: options.paused,
     };
     let mut executed = exec.run()?;
     if let (Some(path), Some(master)) = (&options.console_socket, &executed.console) {
         console::send_to(path, master.as_fd())?;
+    }
+    if let Some(path) = &options.pidfd_socket {
+        console::send_pidfd_to(path, executed.pidfd.as_fd())?;
     }
     if let Some(path) = &options.pid_file {
         write_pid(path, executed.pid.as_raw_nonzero().get())?;
@@ -78,9 +99,28 @@ pub fn exec(global: &Global, words: &mut Words) -> Outcome {
     if options.detach {
         return Ok(ExitCode::SUCCESS);
     }
-    let console = executed.console.take().filter(|_| options.console_socket.is_none());
-    let exit = foreground::attend(&executed.pidfd, console)?;
+    let exit = foreground::attend(&executed.pidfd, executed.console.take())?;
     Ok(ExitCode::from(exit.status() as u8))
+}
+
+/// `--cgroup PATH`, or `--cgroup CONTROLLER[,CONTROLLER…]:PATH`, perhaps several.
+fn cgroup(own: &Cgroup, wanted: &[String]) -> Result<Cgroup, Box<dyn std::error::Error>> {
+    let mut cgroup = own.clone();
+    for word in wanted {
+        match word.split_once(':') {
+            None if wanted.len() > 1 => return Err(ExecUsageError::CgroupPrefix(word.clone()).into()),
+            None => cgroup = cgroup.below(None, word.as_ref())?,
+            Some((controllers, path)) => {
+                for controller in controllers.split(',') {
+                    if controller.is_empty() {
+                        return Err(ExecUsageError::CgroupController(word.clone()).into());
+                    }
+                    cgroup = cgroup.below(Some(controller), path.as_ref())?;
+                }
+            }
+        }
+    }
+    Ok(cgroup)
 }
 
 fn take(words: &mut Words) -> Result<(String, ExecOptions), UsageError> {
@@ -108,21 +148,31 @@ fn take(words: &mut Words) -> Result<(String, ExecOptions), UsageError> {
                 "pid-file" => options.pid_file = Some(words.path()?),
                 "console-socket" => options.console_socket = Some(words.path()?),
                 "preserve-fds" => options.preserve_fds = words.number("--preserve-fds")?,
-                "ignore-paused" => drop(words.switch()),
+                "pidfd-socket" => options.pidfd_socket = Some(words.path()?),
+                "cgroup" => options.cgroups.push(words.text()?),
+                "apparmor" => options.apparmor = Some(words.text()?),
+                "process-label" => options.label = Some(words.text()?),
+                "ignore-paused" => {
+                    options.paused = if words.switch() { Paused::Wait } else { Paused::Refuse };
+                }
                 other => return Err(words.unexpected(other)),
             },
         }
     }
-    Err(UsageError::Missing("the container id"))
+    Err(UsageError::AtLeast { command: "exec", wanted: 1 })
 }
 
-/// The container's own process with what the options change; or the whole of `--process`.
-fn process(options: &ExecOptions, config: &Bundle) -> Result<Process, ExecUsageError> {
+/// The container's own process with what the options change, or the whole of `--process`; and the capabilities in that
+/// which nobody knows.
+fn process(options: &ExecOptions, config: &Bundle) -> Result<(Process, Vec<String>), ExecUsageError> {
     if let Some(path) = &options.process_file {
         let text =
             std::fs::read(path).map_err(|source| ExecUsageError::Read { path: path.clone(), source })?;
-        return serde_json::from_slice(&text)
+        return capabilities::parse(&text)
             .map_err(|source| ExecUsageError::Parse { path: path.clone(), source });
+    }
+    if options.words.is_empty() {
+        return Err(ExecUsageError::NoProcess);
     }
     let mut process = config.process.clone();
     process.set_terminal(Some(options.tty)).set_console_size(None);
@@ -133,33 +183,45 @@ fn process(options: &ExecOptions, config: &Bundle) -> Result<Process, ExecUsageE
     let mut env = process.env().clone().unwrap_or_default();
     env.extend(options.env.iter().cloned());
     process.set_env(Some(env));
-    if let Some(user) = &options.user {
-        process.set_user(parse_user(user)?);
-    }
-    if !options.groups.is_empty() {
-        let mut user = process.user().clone();
-        user.set_additional_gids(Some(options.groups.clone()));
-        process.set_user(user);
-    }
+    process.set_user(user(options, process.user().clone())?);
     if options.no_new_privileges {
         process.set_no_new_privileges(Some(true));
+    }
+    if options.apparmor.is_some() {
+        process.set_apparmor_profile(options.apparmor.clone());
+    }
+    if options.label.is_some() {
+        process.set_selinux_label(options.label.clone());
     }
     if !options.capabilities.is_empty() {
         let capabilities = add_capabilities(process.capabilities().as_ref(), &options.capabilities)?;
         process.set_capabilities(Some(capabilities));
     }
-    Ok(process)
+    Ok((process, Vec::new()))
 }
 
-fn parse_user(text: &str) -> Result<User, ExecUsageError> {
-    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
-    let number = |part: &str| part.parse().map_err(|_| ExecUsageError::User(text.to_owned()));
-    let mut user = User::default();
-    user.set_uid(number(uid)?).set_gid(number(gid)?);
+/// `--user` names who; the groups beside remain, and those of `--additional-gids` come to them.
+fn user(options: &ExecOptions, mut user: User) -> Result<User, ExecUsageError> {
+    if let Some(text) = &options.user {
+        let (uid, gid) = match text.split_once(':') {
+            Some((uid, gid)) => (uid, Some(gid)),
+            None => (text.as_str(), None),
+        };
+        let number = |part: &str| part.parse().map_err(|_| ExecUsageError::User(text.clone()));
+        user.set_uid(number(uid)?);
+        if let Some(gid) = gid {
+            user.set_gid(number(gid)?);
+        }
+    }
+    if !options.groups.is_empty() {
+        let mut groups = user.additional_gids().clone().unwrap_or_default();
+        groups.extend(&options.groups);
+        user.set_additional_gids(Some(groups));
+    }
     Ok(user)
 }
 
-/// As runc has it: into all sets but the ambient one.
+/// As runc has it: into all sets but the inheritable one, and into the ambient one only beside that.
 fn add_capabilities(
     own: Option<&LinuxCapabilities>,
     names: &[String],
@@ -184,6 +246,10 @@ fn add_capabilities(
     };
     let (bounding, effective, permitted) =
         (with(sets.bounding()), with(sets.effective()), with(sets.permitted()));
+    if sets.inheritable().as_ref().is_some_and(|inheritable| !inheritable.is_empty()) {
+        let ambient = with(sets.ambient());
+        sets.set_ambient(ambient);
+    }
     sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
     Ok(sets)
 }

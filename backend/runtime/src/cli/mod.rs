@@ -1,18 +1,22 @@
 //! runc's command line: global options, a command, its options, its arguments.
 
 mod container;
+mod events;
 mod exec;
+mod features;
 mod foreground;
 mod log;
 mod options;
 mod report;
+mod spec;
+mod statistics;
 mod update;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use options::{Global, UsageError, Words};
+use options::{Global, PROGRAM, UsageError, Words};
 
 /// What a command ends with: an exit status of its own, or a failure.
 type Outcome = Result<ExitCode, Box<dyn Error>>;
@@ -36,6 +40,8 @@ Commands:
   update ID     change limits
   events ID     print statistics as JSON lines
   delete ID     remove what is left of a stopped container
+  checkpoint, restore
+                always refused: CRIU is not driven
   spec          write an example config.json
   features      print what this runtime supports
 
@@ -60,11 +66,16 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// With runc's statuses: 255 for an `exec` that did not come to its program, else 1.
 fn fail(global: &Global, error: &dyn Error) -> ExitCode {
     let message = drydock_runtime::failure::chain(error);
-    eprintln!("drydock-runtime: {message}");
-    log::write(global, log::Level::Error, &message);
-    ExitCode::FAILURE
+    let (message, code) = match global.command.as_deref() {
+        Some(verb @ ("create" | "run")) => (format!("{PROGRAM} {verb} failed: {message}"), 1),
+        Some("exec") => (format!("exec failed: {message}"), 255),
+        _ => (message, 1),
+    };
+    log::fail(global, &message);
+    ExitCode::from(code)
 }
 
 fn command(global: &Global, mut words: Words) -> Outcome {
@@ -80,22 +91,24 @@ fn command(global: &Global, mut words: Words) -> Outcome {
         "state" => container::state(global, &mut words),
         "kill" => container::kill(global, &mut words),
         "delete" => container::delete(global, &mut words),
-        "pause" => container::freeze(global, &mut words, true),
-        "resume" => container::freeze(global, &mut words, false),
+        "pause" => container::pause(global, &mut words),
+        "resume" => container::resume(global, &mut words),
         "exec" => exec::exec(global, &mut words),
         "ps" => report::ps(global, &mut words),
         "list" => report::list(global, &mut words),
-        "events" => report::events(global, &mut words),
-        "features" => report::features(),
-        "spec" => report::spec(&mut words),
+        "events" => events::events(global, &mut words),
+        "features" => features::features(&mut words),
+        "spec" => spec::spec(&mut words),
         "update" => update::update(global, &mut words),
+        "checkpoint" => Err(UsageError::Checkpoint("checkpoint").into()),
+        "restore" => Err(UsageError::Checkpoint("restore").into()),
         "help" => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)
         }
         "version" => {
             let spec = drydock_runtime::state::OCI_VERSION;
-            println!("drydock-runtime version {}\nspec: {spec}", env!("CARGO_PKG_VERSION"));
+            println!("{PROGRAM} version {}\nspec: {spec}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
         unknown => Err(UsageError::Command(unknown.to_owned()).into()),

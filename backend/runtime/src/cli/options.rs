@@ -13,25 +13,32 @@ pub enum UsageError {
     Syntax(#[from] lexopt::Error),
     #[error("unknown command {0:?}")]
     Command(String),
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    #[error("{0} is not a number: {1:?}")]
-    Number(&'static str, String),
-    #[error("unknown log format {0:?}")]
+    #[error("{name}: {command:?} requires exactly {wanted} argument(s)", name = PROGRAM)]
+    Exactly { command: &'static str, wanted: usize },
+    #[error("{name}: {command:?} requires a minimum of {wanted} argument(s)", name = PROGRAM)]
+    AtLeast { command: &'static str, wanted: usize },
+    #[error("{name}: {command:?} requires a maximum of {wanted} argument(s)", name = PROGRAM)]
+    AtMost { command: &'static str, wanted: usize },
+    #[error("invalid value {value:?} for flag {flag}")]
+    Number { flag: &'static str, value: String },
+    #[error("invalid format option")]
+    Format,
+    #[error("unknown log-format {0:?}")]
     LogFormat(String),
     #[error(transparent)]
     Id(#[from] InvalidId),
-    #[error("container {id}")]
-    Container {
-        id: ContainerId,
-        #[source]
-        source: StateError,
-    },
-    #[error("--console-socket needs a terminal in the configuration")]
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("cannot use console socket if {name} will not detach or allocate tty", name = PROGRAM)]
     SocketWithoutTerminal,
-    #[error("a detached container with a terminal needs --console-socket")]
+    #[error("cannot allocate tty if {name} will detach without setting console socket", name = PROGRAM)]
     TerminalWithoutSocket,
+    #[error("{0} is not supported: it needs CRIU, which this runtime does not drive")]
+    Checkpoint(&'static str),
 }
+
+/// What this program calls itself where runc would say `runc`.
+pub const PROGRAM: &str = "drydock-runtime";
 
 /// The words that are left.
 #[derive(Debug)]
@@ -66,7 +73,7 @@ impl Words {
 
     pub fn number(&mut self, what: &'static str) -> Result<u32, UsageError> {
         let text = self.text()?;
-        text.parse().map_err(|_| UsageError::Number(what, text))
+        text.parse().map_err(|_| UsageError::Number { flag: what, value: text })
     }
 
     /// A switch, which may still be written `--name=false`.
@@ -85,16 +92,15 @@ impl Words {
     }
 
     /// A command's only argument, where it has no options.
-    pub fn only_id(&mut self) -> Result<ContainerId, UsageError> {
-        let mut id = None;
+    pub fn only_id(&mut self, command: &'static str) -> Result<ContainerId, UsageError> {
+        let mut ids = Ids::new(command);
         while let Some(word) = self.next()? {
             match word {
-                Word::Value(value) if id.is_none() => id = Some(parse_id(&value)?),
-                Word::Value(value) => return Err(lexopt::Error::UnexpectedArgument(value).into()),
+                Word::Value(value) => ids.take(value),
                 Word::Option(name) => return Err(self.unexpected(&name)),
             }
         }
-        id.ok_or(UsageError::Missing("the container id"))
+        ids.only()
     }
 }
 
@@ -103,6 +109,30 @@ pub enum Word {
     /// Without its dashes.
     Option(String),
     Value(OsString),
+}
+
+/// The arguments of a command that wants one container.
+#[derive(Debug)]
+pub struct Ids {
+    command: &'static str,
+    words: Vec<OsString>,
+}
+
+impl Ids {
+    pub fn new(command: &'static str) -> Self {
+        Self { command, words: Vec::new() }
+    }
+
+    pub fn take(&mut self, word: OsString) {
+        self.words.push(word);
+    }
+
+    pub fn only(&self) -> Result<ContainerId, UsageError> {
+        match &self.words[..] {
+            [id] => parse_id(id),
+            _ => Err(UsageError::Exactly { command: self.command, wanted: 1 }),
+        }
+    }
 }
 
 pub fn parse_id(word: &OsString) -> Result<ContainerId, UsageError> {
@@ -178,7 +208,7 @@ impl Global {
     }
 
     pub fn open(&self, id: &ContainerId) -> Result<(StateDir, State), UsageError> {
-        StateDir::open(&self.root, id).map_err(|source| UsageError::Container { id: id.clone(), source })
+        Ok(StateDir::open(&self.root, id)?)
     }
 }
 

@@ -9,10 +9,10 @@ use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
-use super::options::{Global, UsageError, Word, Words, parse_id};
+use super::options::{Global, Ids, UsageError, Word, Words};
 
 /// Option, section and field of the specification's resources, and whether the value is text.
-const FIELDS: [(&str, &str, &str, bool); 13] = [
+const FIELDS: [(&str, &str, &str, bool); 16] = [
     ("memory", "memory", "limit", false),
     ("memory-reservation", "memory", "reservation", false),
     ("memory-swap", "memory", "swap", false),
@@ -20,6 +20,9 @@ const FIELDS: [(&str, &str, &str, bool); 13] = [
     ("cpu-share", "cpu", "shares", false),
     ("cpu-period", "cpu", "period", false),
     ("cpu-quota", "cpu", "quota", false),
+    ("cpu-rt-period", "cpu", "realtimePeriod", false),
+    ("cpu-rt-runtime", "cpu", "realtimeRuntime", false),
+    ("kernel-memory-tcp", "memory", "kernelTCP", false),
     ("cpu-burst", "cpu", "burst", false),
     ("cpu-idle", "cpu", "idle", false),
     ("cpuset-cpus", "cpu", "cpus", true),
@@ -28,14 +31,22 @@ const FIELDS: [(&str, &str, &str, bool); 13] = [
     ("blkio-weight", "blockIO", "weight", false),
 ];
 
+#[derive(Debug, thiserror::Error)]
+#[error("--{0} is not supported: Intel RDT is not driven by this runtime")]
+struct NoResourceControl(String);
+
 pub fn update(global: &Global, words: &mut Words) -> Outcome {
-    let (mut id, mut file) = (None, None::<PathBuf>);
+    let (mut ids, mut file) = (Ids::new("update"), None::<PathBuf>);
     let mut resources = Map::new();
     while let Some(word) = words.next()? {
         match word {
-            Word::Value(value) if id.is_none() => id = Some(parse_id(&value)?),
-            Word::Value(extra) => return Err(lexopt::Error::UnexpectedArgument(extra).into()),
+            Word::Value(value) => ids.take(value),
             Word::Option(name) if name == "r" || name == "resources" => file = Some(words.path()?),
+            Word::Option(name) if name == "l3-cache-schema" || name == "mem-bw-schema" => {
+                return Err(NoResourceControl(name).into());
+            }
+            // The kernel counts it, and gave up limiting it on its own.
+            Word::Option(name) if name == "kernel-memory" => drop(words.value()?),
             Word::Option(name) => {
                 let known = FIELDS.iter().find(|(option, ..)| *option == name);
                 let Some((option, section, field, text)) = known else {
@@ -44,14 +55,13 @@ pub fn update(global: &Global, words: &mut Words) -> Outcome {
                 let value = words.text()?;
                 let value = match text {
                     true => Value::from(value),
-                    false => json!(bytes(&value).ok_or(UsageError::Number(option, value))?),
+                    false => json!(bytes(&value).ok_or(UsageError::Number { flag: option, value })?),
                 };
                 resources.entry(*section).or_insert_with(|| json!({}))[*field] = value;
             }
         }
     }
-    let id = id.ok_or(UsageError::Missing("the container id"))?;
-    let (_, state) = global.open(&id)?;
+    let (_, state) = global.open(&ids.only()?)?;
     let resources: LinuxResources = match file {
         Some(path) if path.as_os_str() == "-" => {
             let mut text = String::new();

@@ -46,6 +46,12 @@ pub enum RootfsError {
     },
     #[error("detach the old root")]
     DetachOld(#[source] io::Error),
+    #[error("detach the root file system {path}")]
+    Detach {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("make the root read-only")]
     ReadOnly(#[source] io::Error),
 }
@@ -55,24 +61,36 @@ pub enum RootfsError {
 pub enum RootChange {
     #[default]
     Pivot,
-    /// `--no-pivot`: for a host whose root is an initramfs. The old root stays mounted, out of reach by path.
+    /// `--no-pivot`: for a host whose root is an initramfs. The old root stays mounted, below the new one.
     Chroot,
+}
+
+/// Where a root file system is assembled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a mount namespace of the container's own, or one it joined.
+    Own,
+    /// The same, by way of the working directory, see [`staging`].
+    Staged,
+    /// In the caller's mount namespace: the container has none. Its mounts show outside until [`detach`] is called.
+    Shared,
 }
 
 /// A root that is attached but not yet `/`.
 #[derive(Debug)]
 pub struct Assembled {
     root: OwnedFd,
+    place: Place,
     path: PathBuf,
     propagation: Option<(Propagation, Spread)>,
 }
 
-/// Binds the root file system and makes everything in it. `staged`: it lies in the working directory.
+/// Binds the root file system and makes everything in it.
 pub fn assemble(
     bundle: &Bundle,
     plan: &[Planned],
     view: CgroupView<'_>,
-    staged: bool,
+    place: Place,
 ) -> Result<Assembled, RootfsError> {
     let propagation = match bundle.linux.rootfs_propagation().as_deref() {
         None | Some("") => None,
@@ -81,8 +99,10 @@ pub fn assemble(
                 .ok_or_else(|| RootfsError::UnknownPropagation(word.to_owned()))?,
         ),
     };
-    isolate(propagation)?;
-    let path = if staged { Path::new(staging::ROOTFS) } else { &bundle.rootfs };
+    if place != Place::Shared {
+        isolate(propagation)?;
+    }
+    let path = if place == Place::Staged { Path::new(staging::ROOTFS) } else { &bundle.rootfs };
     let root =
         bind_onto_itself(path).map_err(|source| RootfsError::Bind { path: bundle.rootfs.clone(), source })?;
     for planned in plan {
@@ -95,7 +115,7 @@ pub fn assemble(
         let wanted = bundle.linux.devices().as_deref().unwrap_or_default();
         devices::make_all(root.as_fd(), wanted)?;
     }
-    Ok(Assembled { root, path: bundle.rootfs.clone(), propagation })
+    Ok(Assembled { root, place, path: bundle.rootfs.clone(), propagation })
 }
 
 /// The last component of `path` may be a link, which mounting at a path would not follow.
@@ -123,11 +143,15 @@ impl Assembled {
         let failed =
             |error: rustix::io::Errno| RootfsError::Pivot { path: self.path.clone(), source: error.into() };
         rustix::process::fchdir(&self.root).map_err(failed)?;
-        match change {
-            RootChange::Chroot => {
+        match (self.place, change) {
+            (Place::Shared, _) => rustix::process::chroot(".").map_err(failed)?,
+            (_, RootChange::Chroot) => {
+                // Moved over the old root, not only entered: who joins the namespace later lands in it.
+                mount::attach(&self.root, Path::new("/"))
+                    .map_err(|source| RootfsError::Pivot { path: self.path.clone(), source })?;
                 rustix::process::chroot(".").map_err(failed)?;
             }
-            RootChange::Pivot => {
+            (_, RootChange::Pivot) => {
                 // pivot_root(".", "."): the old root lands on top of the new one, no folder is needed for it.
                 rustix::process::pivot_root(".", ".").map_err(failed)?;
                 rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH)
@@ -139,6 +163,15 @@ impl Assembled {
         let change = Change { propagation: Some(propagation), ..Change::default() };
         mount::change_at(rustix::fs::CWD, Path::new("/"), spread.reach(), &change)
             .map_err(RootfsError::Propagation)
+    }
+}
+
+/// Takes away the root that a container without a mount namespace left in the caller's.
+pub fn detach(rootfs: &Path) -> Result<(), RootfsError> {
+    match rustix::mount::unmount(rootfs, rustix::mount::UnmountFlags::DETACH) {
+        // Not mounted, or gone with its folder.
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
+        Err(error) => Err(RootfsError::Detach { path: rootfs.to_owned(), source: error.into() }),
     }
 }
 

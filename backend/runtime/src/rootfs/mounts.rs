@@ -74,6 +74,8 @@ pub enum MountError {
         #[source]
         source: io::Error,
     },
+    #[error("filesystem {kind:?} must be mounted on ordinary directory: {destination} is a link")]
+    OnLink { destination: PathBuf, kind: String },
     #[error("mount {destination}: mappings need an idmap option and a bind mount")]
     IdMapWithoutBind { destination: PathBuf },
 }
@@ -132,6 +134,9 @@ pub fn make(planned: &Planned, root: BorrowedFd<'_>, view: CgroupView<'_>) -> Re
     if planned.kind == "cgroup" || planned.kind == "cgroup2" {
         return cgroups::make(planned, root, view);
     }
+    if planned.kind == "proc" || planned.kind == "sysfs" {
+        refuse_link(planned, root)?;
+    }
     let tree = match planned.options.bind {
         Some(_) => clone_source(planned)?,
         None => new_filesystem(planned)?,
@@ -151,6 +156,17 @@ pub fn make(planned: &Planned, root: BorrowedFd<'_>, view: CgroupView<'_>) -> Re
     }
     attach(&tree, &point, destination)?;
     propagate(&tree, planned)
+}
+
+/// Everybody trusts what lies in these: an image must not move them by a link.
+fn refuse_link(planned: &Planned, root: BorrowedFd<'_>) -> Result<(), MountError> {
+    match target::is_link(root, &planned.destination) {
+        true => {
+            let (destination, kind) = (planned.destination.clone(), planned.kind.clone());
+            Err(MountError::OnLink { destination, kind })
+        }
+        false => Ok(()),
+    }
 }
 
 pub(super) fn attach(tree: &OwnedFd, point: &OwnedFd, destination: &Path) -> Result<(), MountError> {

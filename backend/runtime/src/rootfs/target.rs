@@ -36,6 +36,13 @@ pub fn open_with(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<Owne
     }
 }
 
+/// Whether the last component of `path` is a link. What does not exist is none.
+pub fn is_link(root: impl AsFd, path: &Path) -> bool {
+    let opened = open_with(root, path, OFlags::PATH | OFlags::NOFOLLOW);
+    let stat = opened.and_then(|found| Ok(rustix::fs::fstat(&found)?));
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
 /// Opens the mount point `path`, making it and its parents where they are missing.
 pub fn open_or_make(root: impl AsFd, path: &Path, make: Make) -> io::Result<OwnedFd> {
     match open(&root, path) {

@@ -66,8 +66,8 @@ fn section(ranges: &[Range]) -> Vec<Instruction> {
 
 /// The decisions of one architecture as ranges, its numbers moved up by `base`.
 fn numbers(seccomp: &LinuxSeccomp, which: Table, base: u32) -> Result<Vec<Range>, SeccompError> {
-    let default = action(seccomp.default_action(), seccomp.default_errno_ret())?;
-    let decisions = decisions(seccomp, which, default)?;
+    let default = action(seccomp.default_action(), seccomp.default_errno_ret());
+    let decisions = decisions(seccomp, which, default);
     // A call the profile's author could not know is answered as by an older kernel, so that libraries fall back.
     let newest = decisions.last_key_value().map(|(number, _)| number + 1);
     let unknown = match default & 0xffff_0000 {
@@ -98,15 +98,11 @@ fn numbers(seccomp: &LinuxSeccomp, which: Table, base: u32) -> Result<Vec<Range>
     Ok(ranges)
 }
 
-fn decisions(
-    seccomp: &LinuxSeccomp,
-    which: Table,
-    default: u32,
-) -> Result<BTreeMap<u32, Decision<'_>>, SeccompError> {
+fn decisions(seccomp: &LinuxSeccomp, which: Table, default: u32) -> BTreeMap<u32, Decision<'_>> {
     let known = table(which);
     let mut decisions: BTreeMap<u32, Decision<'_>> = BTreeMap::new();
     for entry in seccomp.syscalls().iter().flatten() {
-        let action = action(entry.action(), entry.errno_ret())?;
+        let action = action(entry.action(), entry.errno_ret());
         // Names of other architectures are in every portable profile.
         for number in entry.names().iter().filter_map(|name| known.get(name.as_str())) {
             let decision = decisions.entry(*number).or_default();
@@ -121,11 +117,11 @@ fn decisions(
     for decision in decisions.values_mut().filter(|decision| decision.always.is_some()) {
         decision.conditional.clear();
     }
-    Ok(decisions)
+    decisions
 }
 
-fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, SeccompError> {
-    Ok(match action {
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> u32 {
+    match action {
         LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => 0,
         LinuxSeccompAction::ScmpActKillProcess => KILL_PROCESS,
         LinuxSeccompAction::ScmpActTrap => 0x0003_0000,
@@ -133,6 +129,6 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, Seccomp
         LinuxSeccompAction::ScmpActTrace => TRACE | (errno.unwrap_or(EPERM) & 0xffff),
         LinuxSeccompAction::ScmpActLog => 0x7ffc_0000,
         LinuxSeccompAction::ScmpActAllow => 0x7fff_0000,
-        LinuxSeccompAction::ScmpActNotify => return Err(SeccompError::Action(action)),
-    })
+        LinuxSeccompAction::ScmpActNotify => 0x7fc0_0000,
+    }
 }

@@ -7,7 +7,9 @@ mod compile;
 mod program;
 mod syscalls;
 
-use drydock_sys::seccomp::{FILTER_FLAG_LOG, FILTER_FLAG_SPEC_ALLOW, Instruction};
+use drydock_sys::seccomp::{
+    FILTER_FLAG_LOG, FILTER_FLAG_SPEC_ALLOW, FILTER_FLAG_WAIT_KILLABLE_RECV, Instruction,
+};
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 
 /// A filter ready to be installed.
@@ -15,12 +17,16 @@ use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilt
 pub struct Filter {
     pub program: Vec<Instruction>,
     pub flags: u32,
+    /// Some calls wait for an answer from whoever gets the filter's listener.
+    pub notifies: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SeccompError {
-    #[error("seccomp action {0:?} is not supported")]
-    Action(LinuxSeccompAction),
+    #[error("seccomp action {0} cannot be used as default action")]
+    DefaultAction(LinuxSeccompAction),
+    #[error("SCMP_ACT_NOTIFY cannot be used for the {0} syscall")]
+    Notified(String),
     #[error("seccomp on {0:?} is not supported by this build")]
     Architecture(Arch),
     #[error("seccomp argument index {0} is not below 6")]
@@ -35,17 +41,35 @@ impl Filter {
         if program.len() > 4096 {
             return Err(SeccompError::TooLong(program.len()));
         }
+        let notifies = notifies(seccomp)?;
         let flags = seccomp.flags().iter().flatten().fold(0, |flags, flag| {
             flags
                 | match flag {
                     LinuxSeccompFilterFlag::SeccompFilterFlagLog => FILTER_FLAG_LOG,
                     LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FILTER_FLAG_SPEC_ALLOW,
-                    // There is one thread, and later ones inherit the filter; the other concerns notifiers, which are refused.
+                    LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv if notifies => {
+                        FILTER_FLAG_WAIT_KILLABLE_RECV
+                    }
+                    // There is one thread, and later ones inherit the filter; the other means nothing without a listener.
                     LinuxSeccompFilterFlag::SeccompFilterFlagTsync
                     | LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => 0,
                 }
         });
-        Ok(Self { program, flags })
+        Ok(Self { program, flags, notifies })
+    }
+}
+
+/// Whether any call is answered by a listener. Nobody could hand a listener out that has to allow the handing out.
+fn notifies(seccomp: &LinuxSeccomp) -> Result<bool, SeccompError> {
+    const NOTIFY: LinuxSeccompAction = LinuxSeccompAction::ScmpActNotify;
+    if seccomp.default_action() == NOTIFY {
+        return Err(SeccompError::DefaultAction(NOTIFY));
+    }
+    let notified = seccomp.syscalls().iter().flatten().filter(|rule| rule.action() == NOTIFY);
+    let names: Vec<&String> = notified.flat_map(|rule| rule.names()).collect();
+    match names.iter().find(|name| ["write", "sendmsg"].contains(&name.as_str())) {
+        Some(name) => Err(SeccompError::Notified((*name).clone())),
+        None => Ok(!names.is_empty()),
     }
 }
 
@@ -186,8 +210,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_filtered_is_said() {
-        let notify = r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#;
-        let error = Filter::compile(&serde_json::from_str(notify).unwrap()).unwrap_err();
-        assert!(matches!(error, SeccompError::Action(_)));
+        let refused = |json: &str| Filter::compile(&serde_json::from_str(json).unwrap()).unwrap_err();
+        let everything = refused(r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#);
+        assert!(matches!(everything, SeccompError::DefaultAction(_)));
+        let write = refused(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["write"],"action":"SCMP_ACT_NOTIFY"}]}"#,
+        );
+        assert!(matches!(write, SeccompError::Notified(name) if name == "write"));
     }
 }

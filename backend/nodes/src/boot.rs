@@ -76,11 +76,19 @@ pub struct Yard {
     pub places: Places,
     pub runtime: Runtime,
     pub bin_dir: PathBuf,
-    /// Of the node image, topmost first.
-    pub layers: Vec<PathBuf>,
+    pub image: Image,
     pub store: Option<PathBuf>,
     /// First id of the first block.
     pub first_id: u32,
+}
+
+/// What a node begins with.
+#[derive(Debug, Default)]
+pub struct Image {
+    /// Unpacked, topmost first.
+    pub layers: Vec<PathBuf>,
+    /// `NAME=value`, as the image's configuration has them.
+    pub env: Vec<String>,
 }
 
 /// Makes the node of `record`, whose names are reserved, and returns its record as running.
@@ -100,7 +108,7 @@ pub fn make(yard: &Yard, session: &Session, mut record: NodeRecord) -> Result<No
     let files = files(&record, session);
     let plan = root::Plan {
         disk: &disk,
-        layers: &yard.layers,
+        layers: &yard.image.layers,
         bin_dir: &yard.bin_dir,
         store: yard.store.as_deref(),
         users: users.as_fd(),
@@ -203,6 +211,7 @@ fn write_bundle(
         first_id: owner,
         limits: record.spec.limits,
         control_group: &control_group,
+        image_env: &yard.image.env,
         env: &record.spec.env,
         arguments: &arguments,
     };

@@ -99,6 +99,9 @@ pub struct Bundle<'a> {
     pub first_id: u32,
     pub limits: Limits,
     pub control_group: &'a str,
+    /// `NAME=value` of the node's image.
+    pub image_env: &'a [String],
+    /// The session's own, which win.
     pub env: &'a BTreeMap<String, String>,
     /// The agent's, from its program on.
     pub arguments: &'a [String],
@@ -134,6 +137,8 @@ impl Bundle<'_> {
             "LISTEN_FDS=2".to_owned(),
             "LISTEN_FDNAMES=agent:docker".to_owned(),
         ];
+        let is_asked_for = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| self.env.contains_key(name));
+        env.extend(self.image_env.iter().filter(|pair| !is_asked_for(pair)).cloned());
         env.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
         json!({
             "terminal": false,
@@ -234,6 +239,7 @@ mod tests {
             first_id: 1_065_536,
             limits,
             control_group: "/drydock-1/n",
+            image_env: &["SESSION=none".to_owned(), "DOCKER_BUILDKIT=0".to_owned()],
             env: &env,
             arguments: &["/usr/local/bin/drydock-agent".to_owned()],
         };
@@ -242,6 +248,7 @@ mod tests {
         assert_eq!(config["linux"]["resources"]["cpu"]["quota"], 150_000);
         assert_eq!(config["linux"]["resources"]["memory"]["limit"], 1 << 30);
         let env = config["process"]["env"].as_array().unwrap();
+        assert!(env.contains(&json!("DOCKER_BUILDKIT=0")) && !env.contains(&json!("SESSION=none")));
         assert!(env.contains(&json!("SESSION=s1")) && env.contains(&json!("LISTEN_FDNAMES=agent:docker")));
     }
 }

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Notify;
 
 use crate::adopt::{self, Adopted};
-use crate::boot::Yard;
+use crate::boot::{Image, Yard};
 use crate::config::{HostConfig, NodeImage};
 use crate::firewall;
 use crate::host::Inner;
@@ -53,7 +53,7 @@ pub fn open(config: HostConfig) -> Result<(Inner, Adopted), OpenError> {
         folder(path)?;
     }
     let lock = lock(places.lock())?;
-    let layers = layers(&config)?;
+    let image = node_image(&config)?;
     for program in crate::root::PROGRAMS {
         let path = config.bin_dir.join(program);
         if !path.is_file() {
@@ -70,7 +70,7 @@ pub fn open(config: HostConfig) -> Result<(Inner, Adopted), OpenError> {
         places,
         runtime,
         bin_dir: config.bin_dir.clone(),
-        layers,
+        image,
         store: config.store.clone(),
         first_id: config.first_id,
     };
@@ -115,17 +115,20 @@ fn lock(path: PathBuf) -> Result<File, OpenError> {
     }
 }
 
-/// The node image's unpacked layers, topmost first.
-fn layers(config: &HostConfig) -> Result<Vec<PathBuf>, OpenError> {
+fn node_image(config: &HostConfig) -> Result<Image, OpenError> {
     match &config.image {
-        NodeImage::Layers(layers) => Ok(layers.iter().rev().cloned().collect()),
+        NodeImage::Layers(layers) => {
+            Ok(Image { layers: layers.iter().rev().cloned().collect(), env: Vec::new() })
+        }
         NodeImage::Reference(reference) => {
             let path = config.store.clone().ok_or(OpenError::NoStore)?;
             let store = drydock_images::Store::open(&path, None);
             let store = store.map_err(|source| OpenError::Store { path, source })?;
             let image = store.find(reference);
             let image = image.map_err(|source| OpenError::Image { reference: reference.clone(), source })?;
-            Ok(store.layer_paths(&image))
+            let settings = image.config.config().as_ref();
+            let env = settings.and_then(|settings| settings.env().clone()).unwrap_or_default();
+            Ok(Image { layers: store.layer_paths(&image), env })
         }
     }
 }

@@ -137,7 +137,8 @@ impl Bundle<'_> {
             "LISTEN_FDS=2".to_owned(),
             "LISTEN_FDNAMES=agent:docker".to_owned(),
         ];
-        let is_asked_for = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| self.env.contains_key(name));
+        let is_asked_for =
+            |pair: &str| pair.split_once('=').is_some_and(|(name, _)| self.env.contains_key(name));
         env.extend(self.image_env.iter().filter(|pair| !is_asked_for(pair)).cloned());
         env.extend(self.env.iter().map(|(name, value)| format!("{name}={value}")));
         json!({

@@ -8,6 +8,10 @@ if [ ! -x "$peers/usr/sbin/dockerd" ]; then
     (cd "$peers/debs" && apt-get download -q docker.io containerd runc crun >&2)
     for deb in "$peers"/debs/*.deb; do dpkg-deb --extract "$deb" "$peers"; done
 fi
+if [ ! -e "$peers/usr/lib/x86_64-linux-gnu/libyajl.so.2" ]; then
+    (cd "$peers/debs" && apt-get download -q libyajl2 >&2) # crun's
+    dpkg-deb --extract "$peers"/debs/libyajl2_*.deb "$peers"
+fi
 if [ ! -x "$peers/ttyd/usr/bin/ttyd" ]; then
     rm --recursive --force "$peers/ttyd"
     mmdebstrap --quiet --aptopt='Acquire::Check-Valid-Until "false"' --variant=extract --include=ttyd sid "$peers/ttyd" \

@@ -64,12 +64,12 @@ pub fn update(global: &Global, words: &mut Words) -> Outcome {
     let (_, state) = global.open(&ids.only()?)?;
     let resources: LinuxResources = match file {
         Some(path) if path.as_os_str() == "-" => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            serde_json::from_str(&text)?
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text)?;
+            serde_json::from_slice(&text)?
         }
         Some(path) => serde_json::from_slice(&std::fs::read(path)?)?,
-        None => serde_json::from_value(resources.into())?,
+        None => serde_json::from_slice(&serde_json::to_vec(&resources)?)?,
     };
     cgroup::update(&state.cgroup, &resources)?;
     Ok(ExitCode::SUCCESS)

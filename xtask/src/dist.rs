@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
-use crate::stage::{run, stage};
+use crate::stage::{cargo, run, stage};
 use crate::{images, places, web};
 
 /// The programs that `dist/bin` holds.
@@ -25,7 +25,7 @@ pub fn build() -> Result<()> {
 }
 
 fn programs(dist: &Path) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = cargo();
     cargo.args(["build", "--release", "--bins"]).env("CARGO_TARGET_DIR", places::target());
     for package in PROGRAMS.iter().chain(&["drydock-image-programs"]) {
         cargo.args(["--package", package]);

@@ -24,6 +24,23 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// cargo as a shell would start it. The cargo that runs this program describes its package in variables, and build scripts
+/// that look at them (ring's) would run anew, with all that depends on them, at every change between the two.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    let is_of_package = |name: &str| {
+        name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || name == "CARGO_PRIMARY_PACKAGE"
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Whether a program runs and exits with 0; what it prints is dropped.
 pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())

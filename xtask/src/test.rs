@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::stage::{run as run_command, stage, succeeds};
+use crate::stage::{cargo, run as run_command, stage, succeeds};
 use crate::{dist, e2e, machine, packages, places, web};
 
 type Stage = (&'static str, fn() -> Result<()>);
@@ -70,18 +70,13 @@ fn browser() -> Result<()> {
 
 fn run_cargo(arguments: &[&str]) -> Result<()> {
     run_command(
-        Command::new("cargo")
-            .args(arguments)
-            .env("CARGO_TARGET_DIR", places::target())
-            .current_dir(places::checkout()),
+        cargo().args(arguments).env("CARGO_TARGET_DIR", places::target()).current_dir(places::checkout()),
     )
 }
 
 fn ensure_nextest() -> Result<()> {
-    if succeeds(Command::new("cargo").args(["nextest", "--version"])) {
+    if succeeds(cargo().args(["nextest", "--version"])) {
         return Ok(());
     }
-    stage("install cargo-nextest", || {
-        run_command(Command::new("cargo").args(["install", "--locked", "cargo-nextest"]))
-    })
+    stage("install cargo-nextest", || run_command(cargo().args(["install", "--locked", "cargo-nextest"])))
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::stage::{run, stage, succeeds};
+use crate::stage::{cargo, run, stage, succeeds};
 use crate::{packages, places};
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -118,7 +118,7 @@ impl Compiler {
                 packages::ensure(&["rust-web-clippy"])?;
                 Command::new("/usr/bin/cargo-clippy")
             }
-            _ => Command::new("cargo"),
+            _ => cargo(),
         };
         cargo
             .args([verb, "--profile", "web", "--target", TARGET])
@@ -158,7 +158,7 @@ fn wasm_bindgen(cache: &Path) -> Result<PathBuf> {
         return Ok(program);
     }
     stage(&format!("install wasm-bindgen-cli {version}"), || {
-        run(Command::new("cargo")
+        run(cargo()
             .args(["install", "wasm-bindgen-cli", "--version", &version, "--quiet", "--root"])
             .arg(&root)
             .env("CARGO_TARGET_DIR", cache.join("target-tools"))

@@ -30,8 +30,15 @@ const KNOWN: [&str; 19] = [
 /// Only a swarm manager answers these; this engine is in no swarm.
 const MANAGERS: [&str; 5] = ["nodes", "services", "tasks", "secrets", "configs"];
 
+/// Bytes of a body that are waited for.
+const BODY: usize = 1 << 20;
+
 pub async fn answer(request: Request) -> ApiError {
-    explain(request.method().as_str(), request.uri().path())
+    let answer = explain(request.method().as_str(), request.uri().path());
+    // An answer before the request has arrived closes the connection under a client that still sends: it would see the
+    // closed connection, not the answer.
+    _ = axum::body::to_bytes(request.into_body(), BODY).await;
+    answer
 }
 
 fn explain(method: &str, path: &str) -> ApiError {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use drydock_runtime::delete::{Force, delete};
 use drydock_runtime::failure::chain;
 use drydock_shim::config::{Announcement, CONFIG_FILE, Failure, FailureKind, LOG_FILE, ShimConfig};
 use drydock_sys::namespaces::CloneFlags;
@@ -62,7 +63,7 @@ fn daemon(dir: &Path) -> anyhow::Result<ExitCode> {
         Err(error) => {
             // If it had been announced, the pipe is closed and the log has it alone.
             let message = chain(error.as_ref());
-            announce(&Announcement::Failed(Failure {
+            _ = announce(&Announcement::Failed(Failure {
                 step: "shim".to_owned(),
                 message,
                 kind: FailureKind::Other,
@@ -79,7 +80,12 @@ fn serve(dir: PathBuf) -> anyhow::Result<()> {
     let listener = launch::listen(&dir).context("listen on shim.sock")?;
     match launch::launch(&dir, &config) {
         Ok(launched) => {
-            announce(&Announcement::Started { pid: launched.state.pid });
+            let told = announce(&Announcement::Started { pid: launched.state.pid });
+            if config.hold && told.is_err() {
+                // The engine is gone, and with it whoever would have asked for the start.
+                return delete(&launched.dir, &launched.state, Force::Yes)
+                    .context("end what nobody waits for");
+            }
             let mut shim = shim::Shim::new(dir, config, listener, launched)?;
             drydock_sys::memory::give_back();
             shim.run()
@@ -87,7 +93,7 @@ fn serve(dir: PathBuf) -> anyhow::Result<()> {
         Err(failure) => {
             let _ = std::fs::remove_file(dir.join(drydock_shim::config::SOCKET_FILE));
             eprintln!("drydock-shim: {}: {}", failure.step, failure.message);
-            announce(&Announcement::Failed(failure));
+            _ = announce(&Announcement::Failed(failure));
             Ok(())
         }
     }
@@ -107,14 +113,14 @@ fn redirect(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line on stdout, which is then closed. An engine that has gone cannot be told, and will look at our socket.
-fn announce(announcement: &Announcement) {
+/// One line on stdout, which is then closed. An engine that has gone cannot be told; its successor looks at our socket.
+fn announce(announcement: &Announcement) -> std::io::Result<()> {
     let stdout = std::io::stdout();
-    if let Ok(mut line) = serde_json::to_vec(announcement) {
-        line.push(b'\n');
-        let _ = rustix::io::write(stdout.as_fd(), &line);
-    }
+    let mut line = serde_json::to_vec(announcement)?;
+    line.push(b'\n');
+    let told = rustix::io::write(stdout.as_fd(), &line);
     if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null") {
         let _ = rustix::stdio::dup2_stdout(&null);
     }
+    Ok(told.map(drop)?)
 }

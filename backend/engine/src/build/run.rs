@@ -22,6 +22,7 @@ pub async fn create(host: &EngineHost<'_>, run: &RunRequest) -> Result<Arc<Conta
     wanted.config.image.clone_from(&run.image);
     wanted.config.attach_stdout = true;
     wanted.config.attach_stderr = true;
+    wanted.of_build = true;
     let mut host_config = host.request.host_config.clone();
     match run.network {
         None | Some(Network::Default) => {}
@@ -95,6 +96,8 @@ pub async fn run(host: &EngineHost<'_>, run: &RunRequest, output: &dyn Output) -
         }
     };
     if code != 0 {
+        // Left for a look at what went wrong, unless the build is told to remove it.
+        container.note(|record| record.of_build = false);
         return Err(RunError::Exit { container: id, code });
     }
     // The monitor has taken the run down when it lets go of this.
@@ -102,6 +105,9 @@ pub async fn run(host: &EngineHost<'_>, run: &RunRequest, output: &dyn Output) -
     let places: Vec<String> = run.mounts.iter().map(|mount| mount.target.clone()).collect();
     let layer = host.engine.images.take_layer(&id, &places, run.keep_container);
     let layer = layer.map_err(|error| RunError::Start { container: id.clone(), error: failed(&error) })?;
+    if run.keep_container {
+        container.note(|record| record.of_build = false);
+    }
     Ok(Ran { container: id, layer: layer.map(|diff_id| diff_id.to_string()) })
 }
 

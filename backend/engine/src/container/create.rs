@@ -30,6 +30,9 @@ pub struct Wanted {
     pub host_config: Option<HostConfig>,
     #[serde(rename = "NetworkingConfig", default)]
     pub networking: Option<Networking>,
+    /// See [`Record::of_build`].
+    #[serde(skip)]
+    pub of_build: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -123,6 +126,7 @@ pub async fn create(
         state: State::default(),
         restart_count: 0,
         stopped_by_user: false,
+        of_build: wanted.of_build,
     };
     let container = Container::new(record, &engine.config.data_root, &engine.config.exec_root);
     match make(engine, &container, &image).await {

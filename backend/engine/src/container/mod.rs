@@ -25,6 +25,7 @@ pub mod spec;
 pub mod start;
 pub mod stats;
 pub mod stop;
+pub mod stray;
 pub mod summary;
 pub mod top;
 pub mod update;

@@ -7,9 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use drydock_runtime::bundle::ContainerId;
-use drydock_runtime::delete::{DeleteError, Force, delete};
-use drydock_runtime::state::StateDir;
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::{Reply, Request};
 use tokio::sync::OwnedMutexGuard;
@@ -17,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::container::record::{Status, now};
 use crate::container::restart::{self, Verdict};
 use crate::container::shim::{self, Connection};
-use crate::container::{Container, remove};
+use crate::container::{Container, remove, stray};
 use crate::engine::Engine;
 
 /// A run at least this long makes the next restart's delay short again.
@@ -66,17 +63,11 @@ pub async fn lost(engine: &Engine, container: &Container) -> Exit {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
     let (root, id) = (engine.config.exec_root.join("runtime"), container.id.to_string());
-    let swept = tokio::task::spawn_blocking(move || sweep(&root, &id)).await;
+    let swept = tokio::task::spawn_blocking(move || stray::forget(&root, &id)).await;
     if let Ok(Err(error)) = swept {
         tracing::error!(container.id = %container.id, "{}", crate::error::chain(&error));
     }
     Exit { code: LOST, signal: Some(9), oom_killed: false, finished_at: now(), pid }
-}
-
-fn sweep(root: &std::path::Path, id: &str) -> Result<(), DeleteError> {
-    // Without a state there is nothing left, or the shim never came so far.
-    let known = ContainerId::parse(id).ok().and_then(|id| StateDir::open(root, &id).ok());
-    known.map_or(Ok(()), |(dir, state)| delete(&dir, &state, Force::Yes))
 }
 
 /// Whether process `pid` is in this container's cgroup; numbers are used again.

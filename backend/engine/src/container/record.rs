@@ -37,6 +37,9 @@ pub struct Record {
     /// The user stopped it: `unless-stopped` and `always` leave it alone until the next start.
     #[serde(default)]
     pub stopped_by_user: bool,
+    /// A step of a build that goes on: nobody wants it when the build is gone.
+    #[serde(default)]
+    pub of_build: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

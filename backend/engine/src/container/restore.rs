@@ -1,7 +1,8 @@
 //! What happens to containers when the engine comes back.
 //!
 //! A shim that answers: its container runs on, and is watched again. A shim that is gone: its `exit.json` says how
-//! the container ended; what the run needed is given back; then `--rm` and the restart policy are honoured.
+//! the container ended; what the run needed is given back; then `--rm` and the restart policy are honoured. Steps of
+//! builds go: their builds are gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +12,25 @@ use drydock_shim::protocol::{ContainerState, Reply, Request};
 use crate::container::record::Status;
 use crate::container::restart::{self, Verdict};
 use crate::container::shim::{self, Connection};
-use crate::container::{Container, Record, monitor, start};
+use crate::container::{Container, Record, monitor, start, stray};
 use crate::engine::Engine;
 use crate::network::{Join, Joined};
 
 /// Takes over containers whose shims still run, and settles the others.
 pub async fn restore(engine: &Arc<Engine>) {
+    stray::clear_halves(engine);
     let mut live = Vec::new();
     let mut ended = Vec::new();
     for container in engine.containers.all() {
+        if container.record().of_build {
+            container.note(|record| record.host_config.auto_remove = Some(true));
+        }
         match reach(&container).await {
             Some(found) => live.push((container, found)),
             None => ended.push(container),
         }
     }
+    stray::end(engine, &ended).await;
     let sandboxes = live.iter().filter_map(|(container, _)| sandbox(&container.record())).collect();
     engine.networks.restore(sandboxes).await;
     for (container, (control, state, pid)) in live {
@@ -79,10 +85,10 @@ async fn take_over(
 }
 
 async fn settle(engine: &Arc<Engine>, container: &Arc<Container>) {
-    let (status, policy, stopped_by_user, auto_remove) = {
+    let (status, policy, stopped_by_user, auto_remove, of_build) = {
         let record = container.record();
         let policy = record.host_config.restart_policy.clone();
-        (record.state.status, policy, record.stopped_by_user, record.auto_remove())
+        (record.state.status, policy, record.stopped_by_user, record.auto_remove(), record.of_build)
     };
     let was_running = status.counts_as_running();
     if status.is_live() {
@@ -94,7 +100,7 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>) {
         monitor::release(engine, container).await;
         let (engine, container) = (engine.clone(), container.clone());
         tokio::spawn(async move { monitor::follow(&engine, &container, verdict, Duration::ZERO).await });
-    } else if status == Status::Removing || (auto_remove && status == Status::Exited) {
+    } else if status == Status::Removing || of_build || (auto_remove && status == Status::Exited) {
         monitor::remove_in_background(engine, container);
     } else if restart::at_boot(policy.as_ref(), stopped_by_user, was_running) && status != Status::Created {
         container.note(|record| record.state.status = Status::Restarting);

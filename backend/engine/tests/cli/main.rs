@@ -2,6 +2,7 @@
 
 mod build;
 mod daemon;
+mod faults;
 mod images;
 mod lifecycle;
 mod machine;

@@ -13,7 +13,7 @@ use crate::{images, places, web};
 
 /// The programs that `dist/bin` holds.
 pub const PROGRAMS: &[&str] =
-    &["drydock", "drydock-agent", "drydock-engine", "drydock-runtime", "drydock-shim"];
+    &["drydock", "drydock-agent", "drydock-engine", "drydock-logger", "drydock-runtime", "drydock-shim"];
 
 /// Builds all parts; each is skipped quickly when its sources are as they were.
 pub fn build() -> Result<()> {

@@ -23,9 +23,20 @@ pub const BUILD: &[&str] = &[
 /// To serve nodes.
 pub const SERVE: &[&str] = &["e2fsprogs", "iproute2", "nftables"];
 
-/// To test: the browser and the tools that look at namespaces from outside.
-pub const TEST: &[&str] =
-    &["chromium", "fonts-dejavu-core", "tcpdump", "bridge-utils", "iptables", "strace", "docker-registry"];
+/// To test: the browser, the tools that look at namespaces from outside, and servers that others wrote, of
+/// which tests start their own.
+pub const TEST: &[&str] = &[
+    "chromium",
+    "fonts-dejavu-core",
+    "tcpdump",
+    "bridge-utils",
+    "iptables",
+    "strace",
+    "docker-registry",
+    "rsyslog",
+    "rsyslog-gnutls",
+    "systemd",
+];
 
 /// Installs those of `packages` that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {

@@ -24,7 +24,8 @@ use drydock_sys::mount::{self, Attributes, Change, Propagation, Reach};
 use drydock_sys::namespaces::{CloneFlags, unshare};
 
 /// Programs of ours that a node has.
-pub const PROGRAMS: [&str; 4] = ["drydock-agent", "drydock-engine", "drydock-shim", "drydock-runtime"];
+pub const PROGRAMS: [&str; 5] =
+    ["drydock-agent", "drydock-engine", "drydock-shim", "drydock-logger", "drydock-runtime"];
 
 /// Where the engine looks for the host's image store.
 const STORE: &str = "var/lib/drydock/store";

@@ -11,6 +11,9 @@ pub const SOCKET_FILE: &str = "shim.sock";
 pub const EXIT_FILE: &str = "exit.json";
 pub const LOG_FILE: &str = "shim.log";
 
+/// The [`Failure::step`] of a log driver that could not be set up.
+pub const LOG_STEP: &str = "log";
+
 /// The whole of `shim.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,22 +54,74 @@ pub struct Size {
 pub enum Log {
     #[default]
     None,
-    /// Docker's `json-file`: one JSON object per line, rotated to `path.1`, `path.2`, …
+    /// Docker's `json-file`: one JSON object per line.
     JsonFile {
-        path: PathBuf,
-        /// Bytes after which a new file is begun; none: never.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_size: Option<u64>,
-        /// How many files to keep, the current one included; at least 1.
-        #[serde(default = "one")]
-        max_file: u32,
+        file: LogFile,
         /// Labels and environment chosen by `--log-opt labels=…,env=…`, repeated on every line.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         attrs: BTreeMap<String, String>,
     },
+    /// Docker's `local`: framed protocol buffers ([`crate::entry`]).
+    Local { file: LogFile },
+    /// The journal of this host.
+    Journald {
+        /// Where it listens.
+        socket: PathBuf,
+        /// The same for every entry.
+        fields: BTreeMap<String, String>,
+        #[serde(default)]
+        delivery: Delivery,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<LogFile>,
+    },
+    /// A driver that speaks to another machine, in a process of its own.
+    Remote {
+        helper: Helper,
+        #[serde(default)]
+        delivery: Delivery,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<LogFile>,
+    },
 }
 
-fn one() -> u32 {
+/// A file, and when a new one is begun: `path` → `path.1` → `path.2` ….
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    pub path: PathBuf,
+    /// Bytes after which a new file is begun; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// How many files to keep, the current one included.
+    #[serde(default = "one")]
+    pub max_file: u32,
+    /// Elders become `path.1.gz`, ….
+    #[serde(default)]
+    pub compress: bool,
+}
+
+/// What happens to output that the driver does not take now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    /// The container is held back until it does.
+    #[default]
+    Blocking,
+    /// So many bytes of it are kept; the rest is dropped.
+    NonBlocking { max_buffer: u64 },
+}
+
+/// A remote driver's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Helper {
+    pub program: PathBuf,
+    /// Passed on as it is. It may hold secrets.
+    pub settings: serde_json::Value,
+}
+
+/// What a remote driver's process answers when it has reached its receiver; anything else says why it has not.
+pub const READY: &str = "ready";
+
+const fn one() -> u32 {
     1
 }
 

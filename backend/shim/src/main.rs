@@ -1,4 +1,5 @@
 //! `drydock-shim DIR`: the process that stays beside one container. `drydock-shim init -- CMD`: a first process that reaps.
+//! `drydock-shim compress FILE NANOS`: what a rotated log is compressed with.
 //!
 //! ```text
 //!   engine ── exec ──▶ drydock-shim DIR ── forks, ends
@@ -8,8 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
-mod jsonlog;
 mod launch;
+mod log;
 mod reaper;
 mod requests;
 mod shim;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use drydock_runtime::delete::{Force, delete};
 use drydock_runtime::failure::chain;
-use drydock_shim::config::{Announcement, CONFIG_FILE, Failure, FailureKind, LOG_FILE, ShimConfig};
+use drydock_shim::config::{Announcement, CONFIG_FILE, Failure, FailureKind, LOG_FILE, LOG_STEP, ShimConfig};
 use drydock_sys::namespaces::CloneFlags;
 use drydock_sys::process::{Cloned, clone_self};
 use nix::sys::signal::{SigSet, Signal};
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
     let result = match (words.next(), words.next()) {
         (Some(word), Some(dashes)) if word == "init" && dashes == "--" => {
             reaper::run(words.map(|word| word.to_string_lossy().into_owned()).collect())
+        }
+        (Some(word), Some(file)) if word == log::compress::SUBCOMMAND => {
+            log::compress::run(std::iter::once(file).chain(words))
         }
         (Some(dir), None) => daemon(Path::new(&dir)),
         _ => Err(anyhow::anyhow!("usage: drydock-shim DIR | drydock-shim init -- COMMAND…")),
@@ -78,15 +82,21 @@ fn serve(dir: PathBuf) -> anyhow::Result<()> {
     let text = std::fs::read(dir.join(CONFIG_FILE)).context("read shim.json")?;
     let config: ShimConfig = serde_json::from_slice(&text).context("parse shim.json")?;
     let listener = launch::listen(&dir).context("listen on shim.sock")?;
-    match launch::launch(&dir, &config) {
-        Ok(launched) => {
+    // Opened first: a container whose log has nowhere to go does not start.
+    let opened = log::Sink::open(&config.log).map_err(|error| Failure {
+        step: LOG_STEP.to_owned(),
+        message: chain(&error),
+        kind: FailureKind::Other,
+    });
+    match opened.and_then(|log| Ok((launch::launch(&dir, &config)?, log))) {
+        Ok((launched, log)) => {
             let told = announce(&Announcement::Started { pid: launched.state.pid });
             if config.hold && told.is_err() {
                 // The engine is gone, and with it whoever would have asked for the start.
                 return delete(&launched.dir, &launched.state, Force::Yes)
                     .context("end what nobody waits for");
             }
-            let mut shim = shim::Shim::new(dir, config, listener, launched)?;
+            let mut shim = shim::Shim::new(dir, config, listener, launched, log)?;
             drydock_sys::memory::give_back();
             shim.run()
         }

@@ -13,19 +13,21 @@ use anyhow::Context;
 use drydock_runtime::delete::{Force, delete};
 use drydock_runtime::failure::chain;
 use drydock_runtime::state::{State, StateDir};
-use drydock_shim::config::{EXIT_FILE, Log, SOCKET_FILE, ShimConfig};
+use drydock_shim::config::{EXIT_FILE, SOCKET_FILE, ShimConfig};
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::{Control, Reply, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::{Client, Role};
-use crate::jsonlog::JsonLog;
 use crate::launch::{Held, Launched};
+use crate::log::Sink;
 use crate::task::{CHUNK, CONTAINER, Output, Task, TaskId};
 
 /// How long outputs may stay open and silent after their process ended: a background process holds them.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long clients may take to read what is left, when all is over.
+/// How long an ended container's output waits for a log driver that holds it back (moby's `loggerCloseTimeout`).
+const LOG_PATIENCE: Duration = Duration::from_secs(10);
+/// How long clients and the log driver may take to receive what is left, when all is over.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 pub struct Shim {
@@ -50,6 +52,7 @@ enum Source {
     Process(TaskId),
     Output(TaskId, usize),
     Stdin(TaskId),
+    Log,
     Client(usize),
 }
 
@@ -59,13 +62,11 @@ impl Shim {
         config: ShimConfig,
         listener: OwnedFd,
         launched: Launched,
+        log: Option<Sink>,
     ) -> anyhow::Result<Self> {
         let Launched { dir: runtime_dir, state, pidfd, streams, held } = launched;
         let mut task = Task::new(state.pid, pidfd, streams).context("take the container's streams")?;
-        if let Log::JsonFile { path, max_size, max_file, attrs } = &config.log {
-            let log = JsonLog::open(path, *max_size, *max_file, attrs).context("open the log")?;
-            task.log = Some(log);
-        }
+        task.log = log;
         if !config.open_stdin && !config.tty {
             task.stdin = None;
         }
@@ -116,6 +117,7 @@ impl Shim {
                         task.flush_stdin();
                     }
                 }
+                Source::Log => self.flush_log(),
                 Source::Client(index) => self.serve(index, flags),
             }
         }
@@ -143,6 +145,10 @@ impl Shim {
                 }
             }
         }
+        if let Some(fd) = self.log().and_then(Sink::blocked) {
+            sources.push(Source::Log);
+            fds.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
+        }
         for (index, client) in self.clients.iter().enumerate() {
             let Some(client) = client else { continue };
             let mut flags = PollFlags::empty();
@@ -162,11 +168,25 @@ impl Shim {
         Ok(sources.into_iter().zip(events).filter(|(_, flags)| !flags.is_empty()).collect())
     }
 
-    /// Back-pressure: an output is not read while a client that listens to it has enough to read. Once its process
-    /// has ended there is little more to come, and the end must not wait for the slowest client.
+    fn log(&self) -> Option<&Sink> {
+        self.tasks[CONTAINER.0].as_ref()?.log.as_ref()
+    }
+
+    fn flush_log(&mut self) {
+        if let Some(log) = self.task(CONTAINER).and_then(|task| task.log.as_mut()) {
+            log.flush();
+        }
+    }
+
+    /// Back-pressure: an output is not read while a client that listens to it has enough to read, or while the log cannot
+    /// take it. Once its process has ended there is little more to come, and the end must not wait for the slowest client.
     fn may_read(&self, id: TaskId, index: usize) -> bool {
-        let ended = self.tasks[id.0].as_ref().is_some_and(|task| task.exit.is_some());
-        ended || !self.clients.iter().flatten().any(|client| client.listens(id, index) && client.is_slow())
+        let Some(task) = &self.tasks[id.0] else { return false };
+        if task.waits_for_log(LOG_PATIENCE) {
+            return false;
+        }
+        task.exit.is_some()
+            || !self.clients.iter().flatten().any(|client| client.listens(id, index) && client.is_slow())
     }
 
     /// Back-pressure the other way: input is not taken while the process leaves it lying.
@@ -240,6 +260,9 @@ impl Shim {
 
     /// After every step: what has ended is announced, what is gone is forgotten.
     fn settle(&mut self) {
+        if let Some(log) = self.task(CONTAINER).and_then(|task| task.log.as_mut()) {
+            log.reap();
+        }
         for number in 0..self.tasks.len() {
             self.settle_task(TaskId(number));
         }
@@ -253,6 +276,10 @@ impl Shim {
     fn settle_task(&mut self, id: TaskId) {
         let Some(task) = self.task(id) else { return };
         let Some(exit) = task.exit.clone() else { return };
+        if task.waits_for_log(LOG_PATIENCE) {
+            // It is not silent: it is not being read.
+            task.quiet_since = Some(Instant::now());
+        }
         if task.quiet_since.is_some_and(|since| since.elapsed() >= LINGER) {
             task.abandon_outputs();
         }
@@ -321,24 +348,26 @@ impl Shim {
         }
     }
 
-    /// Gives clients time to read what is left for them. Nobody is listened to any more.
+    /// Gives clients and the log's driver time to receive what is left for them. Nobody is listened to any more.
     fn part(&mut self) -> anyhow::Result<()> {
         let begin = Instant::now();
         for client in self.clients.iter_mut().flatten() {
             client.finish();
         }
         self.clients.retain(|client| client.as_ref().is_some_and(|client| !client.gone));
-        while !self.clients.is_empty() && begin.elapsed() < FAREWELL {
-            let mut fds: Vec<PollFd<'_>> = self
-                .clients
-                .iter()
-                .flatten()
-                .map(|client| PollFd::from_borrowed_fd(client.fd(), PollFlags::OUT))
-                .collect();
+        while begin.elapsed() < FAREWELL {
+            let log = self.log().and_then(Sink::blocked);
+            let clients = self.clients.iter().flatten().map(Client::fd);
+            let mut fds: Vec<PollFd<'_>> =
+                clients.chain(log).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)).collect();
+            if fds.is_empty() {
+                break;
+            }
             let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
             rustix::io::retry_on_intr(|| poll(&mut fds, Some(&limit))).context("wait for clients")?;
             self.clients.iter_mut().flatten().for_each(Client::flush);
             self.clients.retain(|client| client.as_ref().is_some_and(|client| !client.gone));
+            self.flush_log();
         }
         Ok(())
     }

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use drydock_shim::config::Size;
+use drydock_shim::entry::Source;
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::Stream;
 use drydock_sys::process;
 use drydock_sys::pty;
 
-use crate::jsonlog::{JsonLog, Source};
 use crate::launch::Ends;
+use crate::log::Sink;
 
 /// Which task: the container is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +32,13 @@ pub struct Task {
     /// Until the process is reaped.
     pub pidfd: Option<OwnedFd>,
     pub exit: Option<Exit>,
+    ended_at: Option<Instant>,
     pub stdin: Option<Input>,
     /// What it prints: stdout or a terminal, and stderr. None once it has ended.
     outputs: [Option<OwnedFd>; 2],
     /// The terminal again, to set its size.
     terminal: Option<OwnedFd>,
-    pub log: Option<JsonLog>,
+    pub log: Option<Sink>,
     /// When it last printed, or was kept from printing, after its exit.
     pub quiet_since: Option<Instant>,
     /// The container is to close stdin with the first client that leaves it.
@@ -77,6 +79,7 @@ impl Task {
             pid,
             pidfd: Some(pidfd),
             exit: None,
+            ended_at: None,
             stdin: stdin.map(|fd| Input { fd, queue: Vec::new(), close: false }),
             outputs,
             terminal,
@@ -108,7 +111,17 @@ impl Task {
 
     /// Stops listening to what still holds its outputs.
     pub fn abandon_outputs(&mut self) {
-        self.outputs = [None, None];
+        for index in 0..2 {
+            if self.outputs[index].take().is_some() {
+                self.log(index, None);
+            }
+        }
+    }
+
+    /// Its log takes no more now. After the task's end that matters only for so long.
+    pub fn waits_for_log(&self, patience: Duration) -> bool {
+        self.log.as_ref().is_some_and(Sink::holds_back)
+            && self.ended_at.is_none_or(|ended| ended.elapsed() < patience)
     }
 
     /// Reads what is there, up to the size of `buffer`; a terminal gives little at a time, and so is asked again.
@@ -138,17 +151,13 @@ impl Task {
         }
     }
 
-    /// Writes to the log; one that cannot be written must not stop the container.
+    /// Passes what it printed to the log; `None` at the end of an output.
     pub fn log(&mut self, index: usize, bytes: Option<&[u8]>) {
         let Some(log) = &mut self.log else { return };
         let source = if index == 0 { Source::Stdout } else { Source::Stderr };
-        let now = now();
-        let result = match bytes {
-            Some(bytes) => log.take(source, bytes, &now),
-            None => log.finish(source, &now),
-        };
-        if let Err(error) = result {
-            eprintln!("drydock-shim: write the container's log: {error}");
+        match bytes {
+            Some(bytes) => log.take(source, bytes),
+            None => log.finish(source),
         }
     }
 
@@ -210,7 +219,8 @@ impl Task {
         self.exit =
             Some(Exit { code: ended.status(), signal, oom_killed: false, finished_at: now(), pid: self.pid });
         self.pidfd = None;
-        self.quiet_since = Some(Instant::now());
+        self.ended_at = Some(Instant::now());
+        self.quiet_since = self.ended_at;
         Ok(true)
     }
 

@@ -2,9 +2,9 @@
 
 mod engine;
 
-use drydock_shim::config::{Announcement, FailureKind, Log, Size};
+use drydock_shim::config::{Announcement, FailureKind, Size};
 use drydock_shim::protocol::{ContainerState, Reply, Request, Stream, Streams};
-use engine::{ALL, Folder, process, wait_until};
+use engine::{ALL, Folder, json_file, process, wait_until};
 use serde_json::json;
 
 #[test]
@@ -252,12 +252,7 @@ fn running_out_of_memory_is_told() {
 #[test]
 fn a_full_log_is_rotated() {
     let mut folder = Folder::new("n=0; while [ $n -lt 100 ]; do n=$((n+1)); echo line $n; done");
-    folder.shim.log = Log::JsonFile {
-        path: folder.dir.join("json.log"),
-        max_size: Some(2000),
-        max_file: 3,
-        attrs: Default::default(),
-    };
+    folder.shim.log = json_file(&folder.dir, Some(2000), 3);
     folder.launched();
     folder.exit();
     assert!(folder.log().last().unwrap().1.contains("line 100"));

@@ -5,6 +5,7 @@
 //! live here. Begin with [`process::clone_self`] and [`mount`].
 
 pub mod child;
+pub mod clock;
 pub mod device_filter;
 pub mod fds;
 pub mod keyring;

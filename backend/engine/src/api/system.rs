@@ -100,7 +100,7 @@ async fn info(State(engine): State<Arc<Engine>>) -> Json<Value> {
         ],
         "Plugins": {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
-            "Log": ["json-file", "local", "none"],
+            "Log": crate::log::options::DRIVERS,
         },
         "SystemTime": crate::container::record::now(),
         "LoggingDriver": config.log_driver,

@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::id::Id;
 use crate::image::{Image, LookupError, RootfsError};
+use crate::log::options::{self, OptionError};
 use crate::volume::{self, NewVolume, VolumeError};
 use crate::wire::ContainerConfig;
 
@@ -52,6 +53,8 @@ pub enum CreateError {
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
+    Log(#[from] OptionError),
+    #[error(transparent)]
     Mounts(#[from] MountsError),
     #[error(transparent)]
     VolumesFrom(#[from] FindError),
@@ -77,6 +80,7 @@ impl From<CreateError> for ApiError {
             CreateError::Name(NameError::Invalid(_))
             | CreateError::NoCommand
             | CreateError::Invalid(_)
+            | CreateError::Log(_)
             | CreateError::Mounts(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -308,16 +312,25 @@ fn check(engine: &Engine, host: &mut HostConfig) -> Result<Vec<String>, CreateEr
     spec::capabilities::effective(&words(&host.cap_add), &words(&host.cap_drop), privileged, &engine.host)
         .map_err(|error| CreateError::Invalid(error.to_string()))?;
     spec::security(host).map_err(|error| CreateError::Invalid(crate::error::chain(&error)))?;
-    if let Some(driver) = host.log_config.as_ref().and_then(|config| config.typ.as_deref())
-        && !matches!(driver, "" | "json-file" | "local" | "none")
-    {
-        return Err(CreateError::Invalid(format!("logger: no log driver named '{driver}' is registered")));
-    }
     if host.shm_size.unwrap_or(0) < 0 {
         return invalid("SHM size can not be less than 0");
     }
     fill_in(engine, host);
+    check_log(engine, host)?;
     Ok(Vec::new())
+}
+
+/// The log driver and its options, with the daemon's defaults.
+fn check_log(engine: &Engine, host: &mut HostConfig) -> Result<(), OptionError> {
+    let config = host.log_config.get_or_insert_default();
+    let default = engine.config.log_driver.clone();
+    let driver = config.typ.take().filter(|name| !name.is_empty()).unwrap_or_else(|| default.clone());
+    let mut own: options::Options = config.config.take().unwrap_or_default().into_iter().collect();
+    options::merge_defaults(&driver, &mut own, &default, &engine.config.log_opts);
+    options::validate(&driver, &own)?;
+    config.typ = Some(driver);
+    config.config = Some(own.into_iter().collect());
+    Ok(())
 }
 
 fn fill_in(engine: &Engine, host: &mut HostConfig) {
@@ -335,13 +348,5 @@ fn fill_in(engine: &Engine, host: &mut HostConfig) {
     }
     if matches!(host.cgroupns_mode, None | Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::EMPTY)) {
         host.cgroupns_mode = Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::PRIVATE);
-    }
-    let log = host.log_config.get_or_insert_default();
-    if log.typ.as_deref().unwrap_or_default().is_empty() {
-        log.typ = Some(engine.config.log_driver.clone());
-        let options = log.config.get_or_insert_default();
-        for (key, value) in &engine.config.log_opts {
-            options.entry(key.clone()).or_insert_with(|| value.clone());
-        }
     }
 }

@@ -9,6 +9,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::container::record::{Record, Status};
 use crate::id::Id;
+use crate::log::files::LogFiles;
+use crate::log::setup::Places;
 
 /// What `wait` looks at. Changes only forward.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +133,13 @@ impl Container {
 
     pub fn log_path(&self) -> PathBuf {
         self.dir.join(format!("{}-json.log", self.id))
+    }
+
+    /// What is kept of its output on this machine.
+    pub fn log_files(&self) -> Option<LogFiles> {
+        // Reading asks no remote driver.
+        let places = Places { dir: &self.dir, json_file: self.log_path(), logger: Path::new("") };
+        LogFiles::of(&self.record(), &places)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
 use drydock_shim::config::{
-    CONFIG_FILE, EXIT_FILE, Failure, FailureKind, Log, SOCKET_FILE, ShimConfig, Size,
+    CONFIG_FILE, EXIT_FILE, Failure, FailureKind, LOG_STEP, SOCKET_FILE, ShimConfig, Size,
 };
 use drydock_shim::protocol::{Reply, Request};
 use http::StatusCode;
@@ -22,8 +22,12 @@ use crate::container::{Container, FindError, Record, files, monitor, rootfs};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::image::RootfsError;
+use crate::log::setup::{self, Places, SetupError};
 use crate::network::{Join, JoinError, Joined};
 use crate::volume::VolumeError;
+
+/// The program of remote log drivers, beside the shim.
+const LOGGER: &str = "drydock-logger";
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -64,6 +68,10 @@ pub enum StartError {
     Save(#[from] SaveError),
     #[error("failed to create task for container: failed to create shim task: {0}: unknown")]
     Runtime(String, FailureKind),
+    #[error("failed to create task for container: failed to initialize logging driver: {0}")]
+    Log(#[source] SetupError),
+    #[error("failed to create task for container: failed to initialize logging driver: {0}")]
+    LogDriver(String),
     #[error("failed to create task for container")]
     Shim(#[source] ShimError),
 }
@@ -439,61 +447,29 @@ fn write_bundle(
     }
     let config = serde_json::to_vec(spec).map_err(StartError::Encode)?;
     std::fs::write(dir.join("config.json"), config).map_err(at)?;
-    let shim = serde_json::to_vec(&shim_config(engine, container, record)).map_err(StartError::Encode)?;
+    let shim = serde_json::to_vec(&shim_config(engine, container, record)?).map_err(StartError::Encode)?;
     Ok(write_by_rename(&dir.join(CONFIG_FILE), &shim)?)
 }
 
-fn shim_config(engine: &Engine, container: &Container, record: &Record) -> ShimConfig {
+fn shim_config(engine: &Engine, container: &Container, record: &Record) -> Result<ShimConfig, StartError> {
     let size = record.host_config.console_size.as_deref().and_then(|size| match size {
         [rows, cols] if *rows > 0 && *cols > 0 => {
             Some(Size { rows: u16::try_from(*rows).ok()?, cols: u16::try_from(*cols).ok()? })
         }
         _ => None,
     });
-    ShimConfig {
+    let logger = engine.config.shim.with_file_name(LOGGER);
+    let places = Places { dir: &container.dir, json_file: container.log_path(), logger: &logger };
+    Ok(ShimConfig {
         id: record.id.to_string(),
         runtime_root: engine.config.exec_root.join("runtime"),
         tty: record.config.tty,
         size,
         open_stdin: record.config.open_stdin,
         stdin_once: record.config.stdin_once,
-        log: log(container, record),
+        log: setup::setup(record, &places).map_err(StartError::Log)?,
         hold: true,
-    }
-}
-
-fn log(container: &Container, record: &Record) -> Log {
-    let config = record.host_config.log_config.clone().unwrap_or_default();
-    if config.typ.as_deref() == Some("none") {
-        return Log::None;
-    }
-    let options = config.config.unwrap_or_default();
-    let number = |key: &str| options.get(key).and_then(|text| text.parse().ok());
-    Log::JsonFile {
-        path: container.log_path(),
-        max_size: options
-            .get("max-size")
-            .and_then(|text| crate::config::parse_size(text))
-            .filter(|size| *size > 0)
-            .map(|size| size as u64),
-        max_file: number("max-file").unwrap_or(1).max(1),
-        attrs: log_attributes(record, &options),
-    }
-}
-
-/// `--log-opt labels=a,b` and `env=C`: their values go with every line.
-fn log_attributes(
-    record: &Record,
-    options: &std::collections::HashMap<String, String>,
-) -> std::collections::BTreeMap<String, String> {
-    let names = |key: &str| options.get(key).into_iter().flat_map(|text| text.split(',')).map(str::trim);
-    let labels = names("labels")
-        .filter_map(|name| record.config.labels.get(name).map(|value| (name.to_owned(), value.clone())));
-    let env = names("env").filter_map(|name| {
-        let variable = record.config.env.iter().find_map(|text| text.strip_prefix(name)?.strip_prefix('='));
-        variable.map(|value| (name.to_owned(), value.to_owned()))
-    });
-    labels.chain(env).collect()
+    })
 }
 
 /// Starts the shim, hands it the clients that wait, and lets the program begin.
@@ -519,6 +495,9 @@ async fn start_shim(
 /// A failure of the runtime in the words docker's clients look for.
 fn explain(error: ShimError, record: &Record) -> StartError {
     let ShimError::Failed(failure) = error else { return StartError::Shim(error) };
+    if failure.step == LOG_STEP {
+        return StartError::LogDriver(failure.message);
+    }
     let kind = failure.kind;
     let message = format!(
         "OCI runtime create failed: runc create failed: unable to start container process: {}",

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +12,9 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use super::entry::Options;
-use super::read::{Lines, open_from_tail};
+use super::entry::{Filter, Options};
+use super::files::{LogFiles, Opened};
+use super::read::{Entries, Wanted, cut_to_tail};
 use crate::container::Container;
 
 const CHUNK: usize = 64 << 10;
@@ -21,27 +22,41 @@ const CHUNK: usize = 64 << 10;
 type Sender = mpsc::Sender<Result<Bytes, io::Error>>;
 
 /// Sends the log's bytes until it is through, or the client is gone.
-pub async fn send(container: Arc<Container>, options: Options, to: Sender) {
-    if let Err(error) = run(&container, &options, &to).await {
+pub async fn send(container: Arc<Container>, files: LogFiles, options: Options, to: Sender) {
+    if let Err(error) = run(&container, &files, &options, &to).await {
         tracing::warn!(container.id = %container.id, %error, "read the log");
     }
 }
 
-async fn run(container: &Container, options: &Options, to: &Sender) -> io::Result<()> {
-    let path = container.log_path();
-    // Watched before it is read: nothing written in between is missed.
-    let watch = if options.follow { Some(Watch::new(&path)?) } else { None };
+async fn run(container: &Container, files: &LogFiles, options: &Options, to: &Sender) -> io::Result<()> {
     let mut phase = container.phase();
-    let mut reader = Reader { lines: Lines::default(), options, to, last: None };
-    for file in open_from_tail(&path, options.tail)? {
-        if !reader.drain(file).await? {
+    let (running, run) = {
+        let phase = phase.borrow_and_update();
+        (phase.running, phase.exits)
+    };
+    // Watched before it is read: nothing written in between is missed.
+    let watch = if options.follow && running { Some(Watch::new(&files.path)?) } else { None };
+    let mut reader = Reader {
+        files,
+        entries: Entries::new(files.format),
+        filter: Filter::new(options),
+        to,
+        current: None,
+    };
+    let opened = files.open(options.since)?;
+    for file in cut_to_tail(opened, files.format, options.tail)? {
+        if reader.begin(file).await? == Wanted::Nothing {
             return Ok(());
         }
     }
     let Some(watch) = watch else { return Ok(()) };
     loop {
-        let running = phase.borrow_and_update().running;
-        if !reader.catch_up(&path).await? || !running {
+        // A container that was started again meanwhile has ended all the same, and so has the log of its run.
+        let over = {
+            let phase = phase.borrow_and_update();
+            !phase.running || phase.exits != run
+        };
+        if reader.catch_up().await? == Wanted::Nothing || over {
             return Ok(());
         }
         tokio::select! {
@@ -53,52 +68,65 @@ async fn run(container: &Container, options: &Options, to: &Sender) -> io::Resul
 }
 
 struct Reader<'a> {
-    lines: Lines,
-    options: &'a Options,
+    files: &'a LogFiles,
+    entries: Entries,
+    filter: Filter<'a>,
     to: &'a Sender,
     /// The newest file, read to its present end.
-    last: Option<File>,
+    current: Option<Opened>,
 }
 
 impl Reader<'_> {
-    /// Reads a file to its end; `false`: no more is wanted.
-    async fn drain(&mut self, mut file: File) -> io::Result<bool> {
+    /// Reads another file, which is the newest from now on.
+    async fn begin(&mut self, mut opened: Opened) -> io::Result<Wanted> {
+        self.entries.begin_file();
+        let wanted = self.drain(&mut opened.file).await;
+        self.current = Some(opened);
+        wanted
+    }
+
+    /// Reads a file to its present end.
+    async fn drain(&mut self, file: &mut File) -> io::Result<Wanted> {
         let mut buffer = vec![0; CHUNK];
         loop {
             // A log is a local file in the page cache: a read of it does not wait.
             let count = file.read(&mut buffer)?;
             if count == 0 {
-                self.last = Some(file);
-                return Ok(true);
+                return Ok(Wanted::More);
             }
             let mut out = Vec::with_capacity(count);
-            let more = self.lines.take(&buffer[..count], self.options, &mut out);
+            let wanted = self.entries.take(&buffer[..count], &mut self.filter, &mut out);
             if !out.is_empty() && self.to.send(Ok(Bytes::from(out))).await.is_err() {
-                return Ok(false);
+                return Ok(Wanted::Nothing);
             }
-            if !more {
-                return Ok(false);
+            if wanted == Wanted::Nothing {
+                return Ok(Wanted::Nothing);
             }
         }
     }
 
-    /// Reads what was written since; goes on to the next file when this one was rotated away.
-    async fn catch_up(&mut self, path: &Path) -> io::Result<bool> {
-        if let Some(file) = self.last.take() {
-            let before = file.metadata()?.ino();
-            if !self.drain(file).await? {
-                return Ok(false);
+    /// Reads what was written since; goes on to the next files when this one was rotated away.
+    async fn catch_up(&mut self) -> io::Result<Wanted> {
+        let inode = match self.current.take() {
+            None => 0,
+            Some(mut opened) => {
+                let rotated = !std::fs::metadata(&self.files.path).is_ok_and(|now| now.ino() == opened.inode);
+                // Drained after that was asked: nothing is written to a file that was moved away.
+                let wanted = self.drain(&mut opened.file).await?;
+                let inode = opened.inode;
+                self.current = Some(opened);
+                if wanted == Wanted::Nothing || !rotated {
+                    return Ok(wanted);
+                }
+                inode
             }
-            match std::fs::metadata(path) {
-                Ok(now) if now.ino() != before => {}
-                _ => return Ok(true),
+        };
+        for file in self.files.open_after(self.entries.last_time, inode)? {
+            if self.begin(file).await? == Wanted::Nothing {
+                return Ok(Wanted::Nothing);
             }
         }
-        match File::open(path) {
-            Ok(file) => self.drain(file).await,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error),
-        }
+        Ok(Wanted::More)
     }
 }
 
@@ -110,10 +138,10 @@ struct Watch {
 impl Watch {
     fn new(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        let folder: PathBuf = path.parent().unwrap_or(path).to_owned();
+        let folder = path.parent().unwrap_or(path);
         // The folder, for a log that is rotated or not there yet.
         let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-        inotify.add_watch(&folder, flags)?;
+        inotify.add_watch(folder, flags)?;
         // A descriptor to poll and read, like a pipe's end, which it is not.
         let descriptor = inotify.as_fd().try_clone_to_owned()?;
         Ok(Self { inotify: pipe::Receiver::from_owned_fd_unchecked(descriptor)? })

@@ -1,88 +1,105 @@
-//! Where to begin in a log and its rotated elders, and reading from there.
+//! Reading entries, and where to begin for the newest of them.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 
-use super::entry::{Entry, Options, Shown};
+use drydock_shim::entry::LENGTH;
+
+use super::entry::{Filter, Format, Found, Shown};
+use super::files::Opened;
 
 const BLOCK: usize = 64 << 10;
 
-/// Splits bytes into lines; the last may be half.
-#[derive(Debug, Default)]
-pub struct Lines {
+/// Splits bytes into entries; the last may be half.
+#[derive(Debug)]
+pub struct Entries {
+    format: Format,
     rest: Vec<u8>,
+    /// The time of the newest entry that was whole.
+    pub last_time: Option<i128>,
 }
 
-impl Lines {
-    /// Renders whole lines of `bytes` into `out`; `false` when no later line will be shown.
-    pub fn take(&mut self, bytes: &[u8], options: &Options, out: &mut Vec<u8>) -> bool {
-        let mut from = 0;
-        while let Some(end) = bytes[from..].iter().position(|byte| *byte == b'\n').map(|at| from + at) {
-            let shown = if self.rest.is_empty() {
-                render(&bytes[from..end], options, out)
-            } else {
-                self.rest.extend_from_slice(&bytes[from..end]);
-                let shown = render(&self.rest, options, out);
-                self.rest.clear();
-                shown
-            };
-            if shown == Shown::Past {
-                return false;
+/// What reading on is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    More,
+    /// No later entry will be shown.
+    Nothing,
+}
+
+impl Entries {
+    pub fn new(format: Format) -> Self {
+        Self { format, rest: Vec::new(), last_time: None }
+    }
+
+    /// A new file begins: what was half will not become whole.
+    pub fn begin_file(&mut self) {
+        self.rest.clear();
+    }
+
+    /// Renders whole entries of `bytes` into `out`.
+    pub fn take(&mut self, bytes: &[u8], filter: &mut Filter<'_>, out: &mut Vec<u8>) -> Wanted {
+        let rest = std::mem::take(&mut self.rest);
+        let joined;
+        let bytes = match rest.is_empty() {
+            true => bytes,
+            false => {
+                joined = [&rest, bytes].concat();
+                &joined
             }
-            from = end + 1;
+        };
+        let mut from = 0;
+        let mut last = None;
+        let wanted = loop {
+            match self.format.find(&bytes[from..]) {
+                Found::Entry(entry, used) => {
+                    if filter.show(&entry, out) == Shown::Past {
+                        break Wanted::Nothing;
+                    }
+                    last = Some(from);
+                    from += used;
+                }
+                Found::Nonsense(used) => from += used,
+                Found::Nothing => break Wanted::More,
+                Found::Broken => {
+                    from = bytes.len();
+                    break Wanted::More;
+                }
+            }
+        };
+        if let Some(Found::Entry(entry, _)) = last.map(|at| self.format.find(&bytes[at..])) {
+            self.last_time = Some(entry.time_nano());
         }
-        self.rest.extend_from_slice(&bytes[from..]);
-        true
+        self.rest = bytes[from..].to_vec();
+        wanted
     }
 }
 
-fn render(line: &[u8], options: &Options, out: &mut Vec<u8>) -> Shown {
-    // A line torn by a crash is left out, as moby does.
-    Entry::parse(line).map_or(Shown::No, |entry| entry.render(options, out))
-}
-
-/// The log's files, oldest first: `path.2`, `path.1`, `path`.
-pub fn files(path: &Path) -> Vec<PathBuf> {
-    let elder = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    let mut files: Vec<PathBuf> = (1..).map(elder).take_while(|file| file.exists()).collect();
-    files.reverse();
-    files.push(path.to_owned());
-    files
-}
-
-/// Opens the files with the first byte to read of each; files before the wanted tail are left out.
-pub fn open_from_tail(path: &Path, tail: Option<usize>) -> io::Result<Vec<File>> {
-    let mut opened = Vec::new();
-    let mut wanted = tail;
-    for file in files(path).iter().rev() {
-        let mut file = match File::open(file) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+/// Sets the files to where the newest `tail` entries begin; those before are left out.
+pub fn cut_to_tail(files: Vec<Opened>, format: Format, tail: Option<usize>) -> io::Result<Vec<Opened>> {
+    let Some(mut wanted) = tail else { return Ok(files) };
+    let mut kept = Vec::new();
+    for mut opened in files.into_iter().rev() {
+        let (offset, found) = match format {
+            Format::Json => lines_from_end(&mut opened.file, wanted)?,
+            Format::Local => frames_from_end(&mut opened.file, wanted)?,
         };
-        if let Some(lines) = wanted {
-            let (offset, found) = tail_offset(&mut file, lines)?;
-            file.seek(SeekFrom::Start(offset))?;
-            wanted = Some(lines - found);
-        }
-        opened.push(file);
-        if wanted == Some(0) {
+        opened.file.seek(SeekFrom::Start(offset))?;
+        wanted -= found;
+        kept.push(opened);
+        if wanted == 0 {
             break;
         }
     }
-    opened.reverse();
-    Ok(opened)
+    kept.reverse();
+    Ok(kept)
 }
 
-/// Where the last `lines` lines begin, reading backwards in blocks; and how many there are.
-fn tail_offset(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
+/// Where the last `wanted` lines begin, reading backwards in blocks; and how many there are.
+fn lines_from_end(file: &mut File, wanted: usize) -> io::Result<(u64, usize)> {
     let end = file.seek(SeekFrom::End(0))?;
-    if lines == 0 {
+    if wanted == 0 {
         return Ok((end, 0));
     }
     let mut position = end;
@@ -91,9 +108,8 @@ fn tail_offset(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
     while position > 0 {
         let size = position.min(BLOCK as u64);
         position -= size;
-        file.seek(SeekFrom::Start(position))?;
         let bytes = &mut block[..size as usize];
-        file.read_exact(bytes)?;
+        file.read_exact_at(bytes, position)?;
         for (index, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             let after = position + index as u64 + 1;
             // The newline that ends the last line begins no line.
@@ -101,31 +117,78 @@ fn tail_offset(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
                 continue;
             }
             found += 1;
-            if found == lines {
-                return Ok((after, lines));
+            if found == wanted {
+                return Ok((after, wanted));
             }
         }
     }
     Ok((0, if end > 0 { found + 1 } else { 0 }))
 }
 
+/// The same for entries between their lengths. What is torn at the end is passed by: then all is read.
+fn frames_from_end(file: &mut File, wanted: usize) -> io::Result<(u64, usize)> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let (mut position, mut found) = (end, 0);
+    while found < wanted && position > 0 {
+        let Some(length) = foot_before(file, position)? else { return Ok((0, found)) };
+        let whole = length + 2 * LENGTH as u64;
+        let Some(begin) = position.checked_sub(whole) else { return Ok((0, found)) };
+        position = begin;
+        found += 1;
+    }
+    Ok((position, found))
+}
+
+fn foot_before(file: &File, position: u64) -> io::Result<Option<u64>> {
+    let Some(at) = position.checked_sub(LENGTH as u64) else { return Ok(None) };
+    let mut foot = [0; LENGTH];
+    file.read_exact_at(&mut foot, at)?;
+    let length = u64::from(u32::from_be_bytes(foot));
+    let Some(head_at) = at.checked_sub(length + LENGTH as u64) else { return Ok(None) };
+    let mut head = [0; LENGTH];
+    file.read_exact_at(&mut head, head_at)?;
+    Ok((head == foot).then_some(length))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use drydock_shim::entry::{Entry, Source, encode_framed};
+
+    use super::super::entry::Options;
+    use super::super::files::LogFiles;
+    use super::super::files::tests::{compressed, json};
     use super::*;
 
-    fn log(lines: std::ops::Range<u32>) -> String {
-        let line =
-            |n| format!("{{\"log\":\"{n}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n");
-        lines.map(line).collect()
+    fn local(numbers: std::ops::Range<u32>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for number in numbers {
+            let line = number.to_string();
+            let entry = Entry {
+                source: Source::Stdout,
+                time_nano: number.into(),
+                line: line.as_bytes(),
+                partial: None,
+            };
+            encode_framed(&entry, &mut out);
+        }
+        out
     }
 
-    fn shown(path: &Path, tail: Option<usize>) -> String {
+    fn shown(files: &LogFiles, tail: Option<usize>) -> String {
         let options = Options { stdout: true, raw: true, ..Options::default() };
-        let mut out = Vec::new();
-        for mut file in open_from_tail(path, tail).expect("the log") {
+        let (mut filter, mut entries, mut out) =
+            (Filter::new(&options), Entries::new(files.format), Vec::new());
+        let opened = files.open(None).expect("the log");
+        for mut opened in cut_to_tail(opened, files.format, tail).expect("its tail") {
+            entries.begin_file();
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).expect("the file");
-            Lines::default().take(&bytes, &options, &mut out);
+            opened.file.read_to_end(&mut bytes).expect("the file");
+            // In two pieces, cut anywhere.
+            let middle = bytes.len() / 3;
+            entries.take(&bytes[..middle], &mut filter, &mut out);
+            entries.take(&bytes[middle..], &mut filter, &mut out);
         }
         String::from_utf8(out).expect("text").split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -133,9 +196,11 @@ mod tests {
     #[test]
     fn the_tail_reaches_into_rotated_files() {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("x.log");
-        std::fs::write(dir.path().join("x.log.1"), log(0..3)).expect("write");
-        std::fs::write(&path, log(3..5)).expect("write");
+        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("write");
+        write("j.log.1.gz", &compressed(&json(0..3), "2026-01-01T00:00:02Z"));
+        write("j.log", json(3..5).as_bytes());
+        write("l.log.1", &local(0..3));
+        write("l.log", &local(3..5));
         let cases = [
             (None, "0 1 2 3 4"),
             (Some(0), ""),
@@ -144,8 +209,20 @@ mod tests {
             (Some(3), "2 3 4"),
             (Some(99), "0 1 2 3 4"),
         ];
-        for (tail, expected) in cases {
-            assert_eq!(shown(&path, tail), expected, "{tail:?}");
+        for (format, name) in [(Format::Json, "j.log"), (Format::Local, "l.log")] {
+            let files = LogFiles { format, path: dir.path().join(name), count: 3 };
+            for (tail, expected) in cases {
+                assert_eq!(shown(&files, tail), expected, "{format:?} {tail:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_file_torn_at_its_end_is_read_up_to_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = LogFiles { format: Format::Local, path: dir.path().join("l.log"), count: 1 };
+        let whole = local(0..3);
+        std::fs::write(&files.path, &whole[..whole.len() - 1]).expect("write");
+        assert_eq!(shown(&files, Some(1)), "0 1");
     }
 }

@@ -1,61 +1,6 @@
 //! The engine's own sockets and settings.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use crate::machine::{Machine, Said};
-
-/// Makes an authority, and certificates of it for `server` and `client`.
-fn certificates(folder: &Path) {
-    let openssl = |arguments: &[&str]| {
-        let mut openssl = Command::new("openssl");
-        openssl.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(openssl.status().expect("openssl (apt-get install openssl)").success(), "{arguments:?}");
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    let authority =
-        ["req", "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem"];
-    openssl(&[&authority[..], &key].concat());
-    let stranger = [
-        "req",
-        "-x509",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=stranger",
-        "-keyout",
-        "stranger-key.pem",
-        "-out",
-        "stranger.pem",
-    ];
-    openssl(&[&stranger[..], &key].concat());
-    for (name, purpose) in [("server", "serverAuth"), ("client", "clientAuth")] {
-        let [key_file, request, certificate, extensions] =
-            ["-key.pem", ".csr", ".pem", ".cnf"].map(|end| format!("{name}{end}"));
-        let text = format!("extendedKeyUsage={purpose}\nsubjectAltName=IP:127.0.0.1\n");
-        std::fs::write(folder.join(&extensions), text).expect("write");
-        let subject = format!("/CN={name}");
-        let ask = ["req", "-new", "-subj", &subject, "-keyout", &key_file, "-out", &request];
-        openssl(&[&ask[..], &key].concat());
-        openssl(&[
-            "x509",
-            "-req",
-            "-days",
-            "2",
-            "-in",
-            &request,
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca-key.pem",
-            "-CAcreateserial",
-            "-extfile",
-            &extensions,
-            "-out",
-            &certificate,
-        ]);
-    }
-}
+use crate::machine::{Machine, Said, certificates};
 
 #[test]
 fn only_clients_with_a_certificate_are_served_over_tls() {

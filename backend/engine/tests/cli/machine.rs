@@ -87,12 +87,10 @@ impl Machine {
 
     pub fn start_engine(&mut self) {
         let program = Path::new(env!("CARGO_BIN_EXE_drydock-engine"));
-        let shim = program.with_file_name("drydock-shim");
-        assert!(
-            shim.exists(),
-            "{} is missing: cargo build --release -p drydock-shim makes it",
-            shim.display()
-        );
+        for name in ["drydock-shim", "drydock-logger"] {
+            let path = program.with_file_name(name);
+            assert!(path.exists(), "{} is missing: cargo build --release -p {name} makes it", path.display());
+        }
         let log =
             std::fs::File::options().create(true).append(true).open(self.path("engine.log")).expect("a log");
         std::fs::write(self.path("daemon.json"), "{}").expect("a configuration");
@@ -214,9 +212,62 @@ impl Machine {
     }
 }
 
-const APPLETS: [&str; 25] = [
+/// Makes an authority, and certificates of it for `server` and `client`.
+pub fn certificates(folder: &Path) {
+    let openssl = |arguments: &[&str]| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(openssl.status().expect("openssl (apt-get install openssl)").success(), "{arguments:?}");
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let authority =
+        ["req", "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem"];
+    openssl(&[&authority[..], &key].concat());
+    let stranger = [
+        "req",
+        "-x509",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=stranger",
+        "-keyout",
+        "stranger-key.pem",
+        "-out",
+        "stranger.pem",
+    ];
+    openssl(&[&stranger[..], &key].concat());
+    for (name, purpose) in [("server", "serverAuth"), ("client", "clientAuth")] {
+        let [key_file, request, certificate, extensions] =
+            ["-key.pem", ".csr", ".pem", ".cnf"].map(|end| format!("{name}{end}"));
+        let text = format!("extendedKeyUsage={purpose}\nsubjectAltName=IP:127.0.0.1\n");
+        std::fs::write(folder.join(&extensions), text).expect("write");
+        let subject = format!("/CN={name}");
+        let ask = ["req", "-new", "-subj", &subject, "-keyout", &key_file, "-out", &request];
+        openssl(&[&ask[..], &key].concat());
+        openssl(&[
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca-key.pem",
+            "-CAcreateserial",
+            "-extfile",
+            &extensions,
+            "-out",
+            &certificate,
+        ]);
+    }
+}
+
+const APPLETS: [&str; 28] = [
     "sh", "true", "test", "false", "sleep", "echo", "cat", "ls", "ps", "id", "env", "ping", "httpd", "mount",
-    "hostname", "touch", "mkdir", "rm", "pwd", "grep", "tail", "head", "seq", "kill", "ip",
+    "hostname", "touch", "mkdir", "rm", "pwd", "grep", "tail", "head", "seq", "kill", "ip", "tr", "base64",
+    "yes",
 ];
 
 impl Drop for Machine {

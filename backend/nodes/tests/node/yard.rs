@@ -122,7 +122,7 @@ pub async fn open(data: &Path, image: &Path) -> Host {
 fn programs() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap().to_owned();
-    for program in ["drydock-agent", "drydock-engine", "drydock-shim", "drydock-runtime"] {
+    for program in ["drydock-agent", "drydock-engine", "drydock-shim", "drydock-logger", "drydock-runtime"] {
         let path = folder.join(program);
         assert!(path.is_file(), "{} is missing: run `cargo build --release --bins` first", path.display());
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use drydock_shim::config::{Announcement, Log, ShimConfig};
+use drydock_shim::config::{Announcement, Log, LogFile, ShimConfig};
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::{
     Control, ExecRequest, Reply, Request, Stream, Streams, decode_frame, decode_message, encode_frame,
@@ -55,12 +55,7 @@ impl Folder {
             size: None,
             open_stdin: false,
             stdin_once: false,
-            log: Log::JsonFile {
-                path: dir.join("json.log"),
-                max_size: None,
-                max_file: 1,
-                attrs: Default::default(),
-            },
+            log: json_file(&dir, None, 1),
             hold: false,
         };
         Self { dir, id, config, shim }
@@ -258,6 +253,12 @@ impl Client {
         }
         (stdout, stderr, exit)
     }
+}
+
+/// A `json-file` log in the container's folder.
+pub fn json_file(dir: &Path, max_size: Option<u64>, max_file: u32) -> Log {
+    let file = LogFile { path: dir.join("json.log"), max_size, max_file, compress: false };
+    Log::JsonFile { file, attrs: Default::default() }
 }
 
 pub fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {

@@ -158,8 +158,9 @@ async fn replay(container: &Arc<Container>, wanted: &Wanted, raw: bool, client: 
     use tokio::io::AsyncWriteExt;
     let options =
         Options { stdout: wanted.streams.stdout, stderr: wanted.streams.stderr, raw, ..Options::default() };
+    let Some(files) = container.log_files() else { return };
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(follow::send(container.clone(), options, sender));
+    tokio::spawn(follow::send(container.clone(), files, options, sender));
     while let Some(Ok(chunk)) = receiver.recv().await {
         if client.write_all(&chunk).await.is_err() {
             return;

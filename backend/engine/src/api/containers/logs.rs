@@ -7,9 +7,11 @@ use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
 use http::{HeaderValue, header};
 
-use crate::api::query::{Parameters, moment};
+use crate::api::query::Parameters;
+use crate::container::record::Status;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::golang::numbers::{NumberError, parse_int};
 use crate::http::version::ApiVersion;
 use crate::log::entry::Options;
 use crate::log::follow;
@@ -23,21 +25,27 @@ pub async fn logs(
     Query(query): Query<Parameters>,
     request: Request,
 ) -> ApiResult {
+    // Before the container is looked for, as in moby.
+    let mut options = options(&query)?;
     let container = engine.containers.find(&name)?;
-    let (tty, driver) = {
+    let (tty, status) = {
         let record = container.record();
-        let driver = record.host_config.log_config.as_ref().and_then(|config| config.typ.clone());
-        (record.config.tty, driver)
+        (record.config.tty, record.state.status)
     };
-    if driver.as_deref() == Some("none") {
+    options.raw = tty;
+    if matches!(status, Status::Removing | Status::Dead) {
+        return Err(ApiError::conflict(
+            "can not get logs from container which is dead or marked for removal",
+        ));
+    }
+    let Some(files) = container.log_files() else {
         return Err(ApiError::new(
             http::StatusCode::NOT_IMPLEMENTED,
             "configured logging driver does not support reading",
         ));
-    }
-    let options = options(&query, tty)?;
+    };
     let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
-    tokio::spawn(follow::send(container, options, sender));
+    tokio::spawn(follow::send(container, files, options, sender));
     let stream = futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|chunk| (chunk, receiver))
     });
@@ -52,7 +60,7 @@ pub async fn logs(
     Ok(response)
 }
 
-fn options(query: &Parameters, tty: bool) -> ApiResult<Options> {
+fn options(query: &Parameters) -> ApiResult<Options> {
     let options = Options {
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
@@ -60,12 +68,26 @@ fn options(query: &Parameters, tty: bool) -> ApiResult<Options> {
         details: query.flag("details"),
         follow: query.flag("follow"),
         tail: query.text("tail").and_then(|tail| tail.parse().ok()),
-        since: moment(query.text("since").unwrap_or_default())?,
-        until: moment(query.text("until").unwrap_or_default())?,
-        raw: tty,
+        since: query.text("since").map(seconds).transpose()?,
+        until: query.text("until").filter(|until| *until != "0").map(seconds).transpose()?,
+        raw: false,
     };
     if !options.stdout && !options.stderr {
         return Err(ApiError::invalid("Bad parameters: you must choose at least one stream"));
     }
     Ok(options)
+}
+
+/// Seconds since 1970, with or without a fraction; nanoseconds. Whatever else a user may say, clients turn into these.
+fn seconds(text: &str) -> ApiResult<i128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let number = |text: &str| {
+        let failed = |error: NumberError| ApiError::internal(error.to_string());
+        parse_int("ParseInt", text).map(i128::from).map_err(failed)
+    };
+    let nanos = match fraction {
+        "" => 0,
+        digits => number(digits)? * 10_i128.pow(9_u32.saturating_sub(digits.len() as u32)),
+    };
+    Ok(number(whole)? * 1_000_000_000 + nanos)
 }

@@ -14,11 +14,11 @@ use super::setup::{Places, configured, is_cached};
 use crate::container::Record;
 use crate::golang::numbers::atoi;
 
-/// How often a log may be rotated under our hands before we read what we have.
-const ATTEMPTS: usize = 8;
 /// More than this no option can have meant.
 const MOST_FILES: u32 = 10_000;
 const DEFAULT_LOCAL_FILES: u32 = 5;
+/// Where a first entry is looked for: most are short, and none is longer, escaped or not.
+const FIRST: [usize; 2] = [4 << 10, 128 << 10];
 
 /// Where the log of a container is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +29,14 @@ pub struct LogFiles {
     pub count: u32,
 }
 
-/// One of them, opened at its beginning.
+/// One of them.
 #[derive(Debug)]
 pub struct Opened {
-    pub file: File,
-    pub inode: u64,
-    /// Its newest entry's time, where its head says so.
-    last_time: Option<i128>,
+    file: File,
+    compressed: bool,
+    inode: u64,
+    /// The time of one of its entries. Those of one file are all older or all newer than those of another.
+    age: i128,
 }
 
 impl LogFiles {
@@ -64,85 +65,112 @@ impl LogFiles {
         }
     }
 
-    /// Opens all there are, oldest first. `since`: those known to end before may be left out.
+    /// Opens all there are, oldest first. `since`: those known to end before are left out.
+    ///
+    /// The log may be rotated meanwhile. From the newest to the oldest nothing can slip past, and what is met twice is
+    /// known by its inode, or, compressed by now, by standing after a file that is not.
     pub fn open(&self, since: Option<i128>) -> io::Result<Vec<Opened>> {
-        let mut before = self.inodes();
-        for _ in 0..ATTEMPTS {
-            let opened = self.try_open(since)?;
-            let after = self.inodes();
-            if before == after {
-                return Ok(opened);
-            }
-            // Somebody moved files on meanwhile: one may be missing, or be there twice.
-            before = after;
-        }
-        self.try_open(since)
-    }
-
-    fn candidates(&self) -> impl Iterator<Item = (PathBuf, bool)> {
-        let elders = (1..self.count).rev().flat_map(|number| {
-            [(numbered(&self.path, number, ".gz"), true), (numbered(&self.path, number, ""), false)]
-        });
-        elders.chain([(self.path.clone(), false)])
-    }
-
-    fn inodes(&self) -> Vec<Option<u64>> {
-        self.candidates().map(|(path, _)| Some(std::fs::metadata(path).ok()?.ino())).collect()
-    }
-
-    fn try_open(&self, since: Option<i128>) -> io::Result<Vec<Opened>> {
         let mut opened: Vec<Opened> = Vec::new();
-        for (path, compressed) in self.candidates() {
-            // Of an elder that is being compressed the whole file is the one to read.
-            if compressed && path.with_extension("").exists() {
-                continue;
-            }
-            let file = match File::open(&path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            let inode = file.metadata()?.ino();
-            if !compressed {
-                opened.push(Opened { file, inode, last_time: None });
-            } else if let Some(file) = decompress(file, inode, self.folder(), since)? {
+        for number in 0..self.count {
+            let Some(file) = self.open_one(number)? else { continue };
+            let is_known = opened.iter().any(|other| other.inode == file.inode);
+            let is_wanted = !file.compressed || since.is_none_or(|since| file.age >= since);
+            if !is_known && is_wanted {
                 opened.push(file);
             }
         }
+        opened.reverse();
+        opened.sort_by_key(|file| file.age);
+        let plain = opened.iter().position(|file| !file.compressed).unwrap_or(opened.len());
+        let mut index = 0;
+        opened.retain(|file| {
+            index += 1;
+            index <= plain || !file.compressed
+        });
         Ok(opened)
     }
 
-    fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("/"))
+    fn open_one(&self, number: u32) -> io::Result<Option<Opened>> {
+        let path = |end: &str| match number {
+            0 => self.path.clone(),
+            number => numbered(&self.path, number, end),
+        };
+        // Of an elder that is being compressed the whole file is the one to read.
+        if let Some(mut file) = open_if_there(&path(""))? {
+            let age = first_time(&mut file, self.format)?.unwrap_or(i128::MAX);
+            let inode = file.metadata()?.ino();
+            return Ok(Some(Opened { file, compressed: false, inode, age }));
+        }
+        if number == 0 {
+            return Ok(None);
+        }
+        let Some(mut file) = open_if_there(&path(".gz"))? else { return Ok(None) };
+        let last = GzDecoder::new(&mut file).header().and_then(|header| last_time(header.extra()?));
+        file.seek(SeekFrom::Start(0))?;
+        let inode = file.metadata()?.ino();
+        // One that does not say its time was not written by this engine: its number tells its age.
+        let age = last.unwrap_or(i128::MIN + i128::from(self.count - number));
+        Ok(Some(Opened { file, compressed: true, inode, age }))
     }
 
     /// Those with entries after `last`, without the file `inode`, which was read to its end.
     pub fn open_after(&self, last: Option<i128>, inode: u64) -> io::Result<Vec<Opened>> {
-        let mut newer = Vec::new();
-        for mut file in self.open(last)? {
-            if file.inode != inode && file.begins_after(self.format, last)? {
-                newer.push(file);
-            }
+        let mut opened = self.open(last)?;
+        opened.retain(|file| file.inode != inode && last.is_none_or(|last| file.age > last));
+        Ok(opened)
+    }
+
+    /// The file at its first entry. A compressed one becomes a file without a name: it must be read from its end, too.
+    pub fn plain(&self, opened: Opened) -> io::Result<Plain> {
+        let Opened { mut file, compressed, inode, .. } = opened;
+        if compressed {
+            let folder = self.path.parent().unwrap_or(Path::new("/"));
+            let mut plain = tempfile::tempfile_in(folder)?;
+            io::copy(&mut GzDecoder::new(io::BufReader::new(file)), &mut plain)?;
+            file = plain;
         }
-        Ok(newer)
+        file.seek(SeekFrom::Start(0))?;
+        Ok(Plain { file, inode })
     }
 }
 
-impl Opened {
-    /// All entries of one file are older or newer than those of another.
-    fn begins_after(&mut self, format: Format, last: Option<i128>) -> io::Result<bool> {
-        let Some(last) = last else { return Ok(true) };
-        if let Some(own) = self.last_time {
-            return Ok(own > last);
+/// A file to read entries from.
+#[derive(Debug)]
+pub struct Plain {
+    pub file: File,
+    /// Of the file it was made from.
+    pub inode: u64,
+}
+
+fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first entry's time; `None` when nothing whole is in the file yet.
+fn first_time(file: &mut File, format: Format) -> io::Result<Option<i128>> {
+    for size in FIRST {
+        let mut bytes = vec![0; size];
+        file.seek(SeekFrom::Start(0))?;
+        let length = read_full(file, &mut bytes)?;
+        let time = find_time(&bytes[..length], format);
+        if time.is_some() || length < size {
+            return Ok(time);
         }
-        let mut bytes = vec![0; 64 << 10];
-        let length = read_full(&mut self.file, &mut bytes)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        Ok(match format.find(&bytes[..length]) {
-            Found::Entry(entry, _) => entry.time_nano() > last,
-            // Nothing is in it yet, or nothing that says its time.
-            Found::Nonsense(_) | Found::Nothing | Found::Broken => true,
-        })
+    }
+    Ok(None)
+}
+
+fn find_time(mut bytes: &[u8], format: Format) -> Option<i128> {
+    loop {
+        match format.find(bytes) {
+            Found::Entry(entry, _) => return Some(entry.time_nano()),
+            Found::Nonsense(used) => bytes = &bytes[used..],
+            Found::Nothing | Found::Broken => return None,
+        }
     }
 }
 
@@ -155,21 +183,6 @@ fn read_full(file: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(length)
-}
-
-/// Into a file without a name: it must be read from its end, too. `None` when all of it is before `since`.
-fn decompress(file: File, inode: u64, folder: &Path, since: Option<i128>) -> io::Result<Option<Opened>> {
-    let mut decoder = GzDecoder::new(io::BufReader::new(file));
-    let last_time = decoder.header().and_then(|header| last_time(header.extra()?));
-    if let (Some(last), Some(since)) = (last_time, since)
-        && last < since
-    {
-        return Ok(None);
-    }
-    let mut plain = tempfile::tempfile_in(folder)?;
-    io::copy(&mut decoder, &mut plain)?;
-    plain.seek(SeekFrom::Start(0))?;
-    Ok(Some(Opened { file: plain, inode, last_time }))
 }
 
 /// `{"lastTime":"…"}` in the head of a compressed file.
@@ -210,10 +223,10 @@ pub mod tests {
         encoder.finish().expect("compress")
     }
 
-    fn content(opened: Vec<Opened>) -> Vec<String> {
-        let read = |mut opened: Opened| {
+    fn content(files: &LogFiles, opened: Vec<Opened>) -> Vec<String> {
+        let read = |opened: Opened| {
             let mut text = String::new();
-            opened.file.read_to_string(&mut text).expect("read");
+            files.plain(opened).expect("plain").file.read_to_string(&mut text).expect("read");
             text
         };
         opened.into_iter().map(read).collect()
@@ -229,15 +242,29 @@ pub mod tests {
         write("x.log.1", json(4..6).as_bytes());
         write("x.log.1.gz", b"half of it");
         write("x.log", json(6..7).as_bytes());
-        let all = content(files.open(None).expect("open"));
+        let all = content(&files, files.open(None).expect("open"));
         assert_eq!(all, [json(0..2), json(2..4), json(4..6), json(6..7)]);
         let third = 1_767_225_603_000_000_000;
-        assert_eq!(content(files.open(Some(third)).expect("open")).len(), 3);
+        assert_eq!(files.open(Some(third)).expect("open").len(), 3);
         let inode = |name: &str| std::fs::metadata(dir.path().join(name)).expect("stat").ino();
         let newer = files.open_after(Some(third), inode("x.log.2.gz")).expect("open");
-        assert_eq!(content(newer), [json(4..6), json(6..7)]);
+        assert_eq!(content(&files, newer), [json(4..6), json(6..7)]);
         // Whoever had read the file that is compressed by now is told by its time.
         let newer = files.open_after(Some(third), 0).expect("open");
-        assert_eq!(content(newer), [json(4..6), json(6..7)]);
+        assert_eq!(content(&files, newer), [json(4..6), json(6..7)]);
+    }
+
+    #[test]
+    fn what_was_moved_on_between_two_looks_is_read_once_and_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = LogFiles { format: Format::Json, path: dir.path().join("x.log"), count: 4 };
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("x.log"), json(4..5)).expect("write");
+        // Met first under its old name, and again under the new one, compressed.
+        std::fs::write(at("x.log.1"), json(2..4)).expect("write");
+        std::fs::write(at("x.log.2.gz"), compressed(&json(2..4), "2026-01-01T00:00:03Z")).expect("write");
+        std::fs::hard_link(at("x.log"), at("x.log.3")).expect("link");
+        let all = content(&files, files.open(None).expect("open"));
+        assert_eq!(all, [json(2..4), json(4..5)]);
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
 use super::entry::{Filter, Options};
-use super::files::{LogFiles, Opened};
+use super::files::{LogFiles, Opened, Plain};
 use super::read::{Entries, Wanted, cut_to_tail};
 use crate::container::Container;
 
@@ -43,11 +43,8 @@ async fn run(container: &Container, files: &LogFiles, options: &Options, to: &Se
         to,
         current: None,
     };
-    let opened = files.open(options.since)?;
-    for file in cut_to_tail(opened, files.format, options.tail)? {
-        if reader.begin(file).await? == Wanted::Nothing {
-            return Ok(());
-        }
+    if reader.begin_all(options).await? == Wanted::Nothing {
+        return Ok(());
     }
     let Some(watch) = watch else { return Ok(()) };
     loop {
@@ -73,12 +70,34 @@ struct Reader<'a> {
     filter: Filter<'a>,
     to: &'a Sender,
     /// The newest file, read to its present end.
-    current: Option<Opened>,
+    current: Option<Plain>,
 }
 
 impl Reader<'_> {
+    /// Reads what is there.
+    async fn begin_all(&mut self, options: &Options) -> io::Result<Wanted> {
+        let opened = self.files.open(options.since)?;
+        let Some(tail) = options.tail else { return self.begin_each(opened).await };
+        for file in cut_to_tail(self.files, opened, tail)? {
+            if self.begin(file).await? == Wanted::Nothing {
+                return Ok(Wanted::Nothing);
+            }
+        }
+        Ok(Wanted::More)
+    }
+
+    /// One after the other: of those that are compressed only one is unpacked at a time.
+    async fn begin_each(&mut self, opened: Vec<Opened>) -> io::Result<Wanted> {
+        for file in opened {
+            if self.begin(self.files.plain(file)?).await? == Wanted::Nothing {
+                return Ok(Wanted::Nothing);
+            }
+        }
+        Ok(Wanted::More)
+    }
+
     /// Reads another file, which is the newest from now on.
-    async fn begin(&mut self, mut opened: Opened) -> io::Result<Wanted> {
+    async fn begin(&mut self, mut opened: Plain) -> io::Result<Wanted> {
         self.entries.begin_file();
         let wanted = self.drain(&mut opened.file).await;
         self.current = Some(opened);
@@ -121,12 +140,8 @@ impl Reader<'_> {
                 inode
             }
         };
-        for file in self.files.open_after(self.entries.last_time, inode)? {
-            if self.begin(file).await? == Wanted::Nothing {
-                return Ok(Wanted::Nothing);
-            }
-        }
-        Ok(Wanted::More)
+        let newer = self.files.open_after(self.entries.last_time, inode)?;
+        self.begin_each(newer).await
     }
 }
 

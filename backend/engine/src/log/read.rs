@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use drydock_shim::entry::LENGTH;
 
 use super::entry::{Filter, Format, Found, Shown};
-use super::files::Opened;
+use super::files::{LogFiles, Opened, Plain};
 
 const BLOCK: usize = 64 << 10;
 
@@ -76,18 +76,18 @@ impl Entries {
     }
 }
 
-/// Sets the files to where the newest `tail` entries begin; those before are left out.
-pub fn cut_to_tail(files: Vec<Opened>, format: Format, tail: Option<usize>) -> io::Result<Vec<Opened>> {
-    let Some(mut wanted) = tail else { return Ok(files) };
+/// The files, set to where the newest `wanted` entries begin; those before are left out, and compressed ones left alone.
+pub fn cut_to_tail(files: &LogFiles, opened: Vec<Opened>, mut wanted: usize) -> io::Result<Vec<Plain>> {
     let mut kept = Vec::new();
-    for mut opened in files.into_iter().rev() {
-        let (offset, found) = match format {
-            Format::Json => lines_from_end(&mut opened.file, wanted)?,
-            Format::Local => frames_from_end(&mut opened.file, wanted)?,
+    for opened in opened.into_iter().rev() {
+        let mut plain = files.plain(opened)?;
+        let (offset, found) = match files.format {
+            Format::Json => lines_from_end(&mut plain.file, wanted)?,
+            Format::Local => frames_from_end(&mut plain.file, wanted)?,
         };
-        opened.file.seek(SeekFrom::Start(offset))?;
+        plain.file.seek(SeekFrom::Start(offset))?;
         wanted -= found;
-        kept.push(opened);
+        kept.push(plain);
         if wanted == 0 {
             break;
         }
@@ -157,7 +157,6 @@ mod tests {
     use drydock_shim::entry::{Entry, Source, encode_framed};
 
     use super::super::entry::Options;
-    use super::super::files::LogFiles;
     use super::super::files::tests::{compressed, json};
     use super::*;
 
@@ -181,7 +180,7 @@ mod tests {
         let (mut filter, mut entries, mut out) =
             (Filter::new(&options), Entries::new(files.format), Vec::new());
         let opened = files.open(None).expect("the log");
-        for mut opened in cut_to_tail(opened, files.format, tail).expect("its tail") {
+        for mut opened in cut_to_tail(files, opened, tail.unwrap_or(usize::MAX)).expect("its tail") {
             entries.begin_file();
             let mut bytes = Vec::new();
             opened.file.read_to_end(&mut bytes).expect("the file");

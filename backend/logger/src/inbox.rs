@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use drydock_shim::entry::MAX_LENGTH;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 
 /// How long a driver may go on trying after the shim's end (moby's `batchSendTimeout`).
 const FAREWELL: Duration = Duration::from_secs(30);
+
+/// A line is cut at 16 KiB; with what is around it no entry is longer than this.
+const LONGEST_ENTRY: usize = 32 << 10;
 
 /// Messages, one at a time.
 #[derive(Debug)]
@@ -19,24 +21,27 @@ pub struct Inbox {
 
 impl Inbox {
     pub fn new() -> Self {
-        Self { buffer: Vec::new() }
+        Self { buffer: vec![0; LONGEST_ENTRY] }
     }
 
-    /// The next message; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        // Asked for its length first: settings and lines are small, and a buffer for the largest would stay for ever.
+    /// The first message, which may be of any length.
+    pub fn settings(&mut self) -> io::Result<Option<Vec<u8>>> {
         let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
         let (_, length) = retry(|| rustix::net::recv(io::stdin(), &mut [0u8; 0][..], flags))?;
-        if length == 0 {
-            return Ok(None);
-        }
-        if length > MAX_LENGTH {
-            return Err(io::Error::other(format!("a message of {length} bytes")));
-        }
-        self.buffer.resize(length, 0);
+        let mut message = vec![0; length];
+        retry(|| rustix::net::recv(io::stdin(), &mut message[..], RecvFlags::empty()))?;
+        Ok(Some(message).filter(|message| !message.is_empty()))
+    }
+
+    /// The next entry; `None` at the end.
+    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let buffer = &mut self.buffer[..];
-        let (_, length) = retry(|| rustix::net::recv(io::stdin(), &mut *buffer, RecvFlags::empty()))?;
-        Ok(Some(&self.buffer[..length]))
+        let (_, length) = retry(|| rustix::net::recv(io::stdin(), &mut *buffer, RecvFlags::TRUNC))?;
+        match length {
+            0 => Ok(None),
+            ..=LONGEST_ENTRY => Ok(Some(&self.buffer[..length])),
+            _ => Err(io::Error::other(format!("an entry of {length} bytes"))),
+        }
     }
 
     pub fn patience(&self) -> Patience {

@@ -64,8 +64,8 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let mut inbox = Inbox::new();
-    let first = inbox.next().context("read the settings")?.context("there are no settings")?;
-    let settings: Settings = serde_json::from_slice(first).context("parse the settings")?;
+    let first = inbox.settings().context("read the settings")?.context("there are no settings")?;
+    let settings: Settings = serde_json::from_slice(&first).context("parse the settings")?;
     let mut driver = match open(settings, inbox.patience()) {
         Ok(driver) => driver,
         // Whoever asked is told, and that is all there is to do.

@@ -45,7 +45,8 @@ pub async fn end(engine: &Arc<Engine>, containers: &[Arc<Container>]) {
 
 /// Removes what a creation that was cut off has left: a folder with an id for its name, and no record in it.
 pub fn clear_halves(engine: &Engine) {
-    let folders = std::fs::read_dir(engine.config.data_root.join("containers")).into_iter().flatten().flatten();
+    let folders =
+        std::fs::read_dir(engine.config.data_root.join("containers")).into_iter().flatten().flatten();
     for folder in folders.filter(|folder| !folder.path().join("container.json").exists()) {
         if let Some(id) = folder.file_name().to_str() {
             // It has none when the creation came no further than the folder.

@@ -594,7 +594,7 @@ fn a_receiver_that_does_not_take_holds_a_container_back_only_if_it_is_to() {
     let address = format!("--log-driver syslog --log-opt syslog-address=tcp://{address}");
     // Far more than all sockets on the way together hold.
     let script =
-        "yes 0123456789012345678901234567890123456789 | head -c 40000000; echo done > /done; exec sleep 1000";
+        "yes 0123456789012345678901234567890123456789 | head -c 12000000; echo done > /done; exec sleep 1000";
     let is_done = |name: &str| machine.docker(["exec", name, "ls", "/done"]).code == 0;
     run(
         &machine,

@@ -13,7 +13,7 @@ use oci_spec::runtime::Process;
 use rustix::process::{Pid, Signal};
 
 use crate::bundle::{Bundle, ContainerId};
-use crate::cgroup::{Cgroup, CgroupError, Delegate, Hierarchies, Membership, cgroups_path};
+use crate::cgroup::{Cgroup, CgroupError, Delegate, Hierarchies, cgroups_path};
 use crate::channel::{self, FromChild, FromParent, ToChild};
 use crate::credentials::Sets;
 use crate::failure::ChildFailure;
@@ -197,17 +197,13 @@ impl Create<'_> {
     fn make_cgroup(&self, decided: &Decided) -> Result<Cgroup, CreateError> {
         let linux = &self.bundle.linux;
         let path = cgroups_path(linux.cgroups_path().as_deref(), self.id.as_str());
-        let membership = match decided.namespaces.new_cgroup {
-            true => Membership::All,
-            false => Membership::WhatMatters,
-        };
         // Root of a new user namespace that sees its groups as roots may make groups below them.
         let delegate = (decided.namespaces.new_user() && decided.namespaces.new_cgroup).then(|| {
             let (uid, gid) = decided.namespaces.root_ids();
             Delegate { uid, gid }
         });
         let resources = linux.resources().as_ref();
-        Ok(Cgroup::create(&decided.hierarchies, &path, resources, membership, delegate)?)
+        Ok(Cgroup::create(&decided.hierarchies, &path, resources, delegate)?)
     }
 
     fn clone_child(

@@ -184,3 +184,16 @@ fn what_intel_alone_can_limit_is_refused() {
     let stderr = running("sleep 1000").call(&["update", "--l3-cache-schema", "L3:0=f", "x"]).failure();
     assert!(stderr.contains("Intel RDT"), "{stderr}");
 }
+
+#[test]
+fn a_limit_can_be_set_later_that_nobody_asked_for_at_first() {
+    let container = running("sleep 1000");
+    container.call(&["update", "--cpu-share", "512", "--cpuset-cpus", "0", &container.id]).success();
+    let read = |file: &str| {
+        let folders = container.cgroups();
+        let found = folders.iter().find_map(|folder| std::fs::read_to_string(folder.join(file)).ok());
+        found.map(|text| text.trim().to_owned())
+    };
+    assert_eq!(read("cpuset.cpus").as_deref(), Some("0"));
+    assert!(read("cpu.shares").as_deref() == Some("512") || read("cpu.weight").as_deref() == Some("20"));
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drydock_runtime::cgroup::{Cgroup, Hierarchies, Hierarchy, Membership};
+use drydock_runtime::cgroup::{Cgroup, Hierarchies, Hierarchy};
 
 #[test]
 fn a_unified_group_opens_only_the_devices_it_is_allowed() {
@@ -19,9 +19,7 @@ fn a_unified_group_opens_only_the_devices_it_is_allowed() {
     )
     .unwrap();
     let path = format!("/drydock-test-devices-{}", std::process::id());
-    let cgroup =
-        Cgroup::create(&hierarchies, Path::new(&path), Some(&resources), Membership::WhatMatters, None)
-            .unwrap();
+    let cgroup = Cgroup::create(&hierarchies, Path::new(&path), Some(&resources), None).unwrap();
     let script = format!(
         "echo $$ > {}{path}/cgroup.procs || exit 9; true < /dev/null && echo null; true < /dev/kmsg || echo refused",
         mount.display()

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use oci_spec::runtime::LinuxResources;
 
 use super::settings::{self, Setting};
-use super::{Cgroup, CgroupError, Membership};
+use super::{Cgroup, CgroupError};
 
 /// One hierarchy this process is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,6 @@ pub struct Hierarchies {
     pub v1: Vec<Hierarchy>,
     pub v2: Option<Hierarchy>,
 }
-
-/// v1 controllers that count what a container uses; joined even without a limit.
-const ACCOUNTING: [&str; 3] = ["memory", "cpuacct", "pids"];
 
 impl Hierarchies {
     /// Looks below `/sys/fs/cgroup`. A hierarchy that is not mounted there does not exist for us.
@@ -66,23 +63,12 @@ impl Hierarchies {
         &self,
         path: &Path,
         resources: Option<&LinuxResources>,
-        membership: Membership,
     ) -> Result<Cgroup, CgroupError> {
         let limits = resources.map(settings::v1_settings).unwrap_or_default();
-        let needed = |hierarchy: &Hierarchy| {
-            hierarchy.controllers.iter().any(|name| {
-                ACCOUNTING.contains(&name.as_str())
-                    || limits.iter().any(|limit| limit.controller == *name)
-                    || (name == "devices" && settings::restricts_devices(resources))
-                    || (name == "freezer" && self.v2.is_none())
-            })
-        };
         let mut v1 = BTreeMap::new();
         for hierarchy in &self.v1 {
-            if membership == Membership::All || needed(hierarchy) {
-                let folder = hierarchy.folder(path)?;
-                v1.extend(hierarchy.controllers.iter().map(|name| (name.clone(), folder.clone())));
-            }
+            let folder = hierarchy.folder(path)?;
+            v1.extend(hierarchy.controllers.iter().map(|name| (name.clone(), folder.clone())));
         }
         let v2 = self.v2.as_ref().map(|hierarchy| hierarchy.folder(path)).transpose()?;
         let cgroup = Cgroup { v1, v2, unified: self.unified() };
@@ -179,7 +165,7 @@ mod tests {
     fn a_limit_of_an_absent_controller_is_an_error_and_not_a_silence() {
         let resources: LinuxResources = serde_json::from_str(r#"{"pids":{"limit":5}}"#).unwrap();
         let none = Hierarchies::default();
-        let error = none.place(Path::new("/x"), Some(&resources), Membership::All).unwrap_err();
+        let error = none.place(Path::new("/x"), Some(&resources)).unwrap_err();
         assert!(matches!(error, CgroupError::NoController { controller } if controller == "pids"));
     }
 }

@@ -4,8 +4,8 @@
 //! without controllers). In the hybrid case the cgroup2 group is used too, for what v1 does badly: it takes the child in
 //! from its first instruction, kills all at once (`cgroup.kill`) and freezes (`cgroup.freeze`).
 //!
-//! Under v1 a container joins only the hierarchies that matter to it: those that account (memory, cpuacct, pids) and
-//! those its limits name. With a cgroup namespace of its own it joins all, because each becomes a root it sees.
+//! Under v1 a container joins every hierarchy: any of them may be asked for a limit later, and in a cgroup namespace each
+//! becomes a root it sees.
 
 mod apply;
 mod devices;
@@ -37,15 +37,6 @@ pub struct Cgroup {
     /// cgroup2 has the controllers (not the hybrid layout).
     #[serde(default)]
     pub unified: bool,
-}
-
-/// What a container wants of its groups beside its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Membership {
-    /// Only what accounts or limits.
-    WhatMatters,
-    /// Every hierarchy, because the container gets a cgroup namespace.
-    All,
 }
 
 /// To whom the groups are handed, so that it may make groups below them.
@@ -124,10 +115,9 @@ impl Cgroup {
         hierarchies: &Hierarchies,
         path: &Path,
         resources: Option<&LinuxResources>,
-        membership: Membership,
         delegate: Option<Delegate>,
     ) -> Result<Self, CgroupError> {
-        let cgroup = hierarchies.place(path, resources, membership)?;
+        let cgroup = hierarchies.place(path, resources)?;
         let filled = cgroup.make().and_then(|()| {
             if let Some(resources) = resources {
                 apply::limit(&cgroup, resources)?;

@@ -176,11 +176,6 @@ fn weight_of_shares(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
 }
 
-/// Whether the resources name any device rule.
-pub(super) fn restricts_devices(resources: Option<&LinuxResources>) -> bool {
-    resources.and_then(|resources| resources.devices().as_ref()).is_some_and(|rules| !rules.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,8 +22,8 @@ pub enum BuildError {
     BlankBase(String),
     #[error("failed to process arguments for platform {platform}: {source}")]
     PlatformArgument { platform: String, source: ExpandError },
-    #[error("failed to parse platform {0}: \"{0}\" is an invalid component of \"{0}\": invalid argument")]
-    Platform(String),
+    #[error("failed to parse platform {platform}: {source}")]
+    Platform { platform: String, source: drydock_images::PlatformError },
     #[error("{0}")]
     Expand(#[from] ExpandError),
     #[error("{0}")]

@@ -6,6 +6,8 @@ mod run;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use drydock_images::{PlatformError, Specifier};
+
 use crate::arguments::Arguments;
 use crate::build::Build;
 use crate::cache::Cache;
@@ -82,7 +84,8 @@ impl<'a> Stage<'a> {
                     .lex
                     .word(text, &variables)
                     .map_err(|source| BuildError::PlatformArgument { platform: text.clone(), source })?;
-                Some(parse_platform(&text)?)
+                let read = parse_platform(&text);
+                Some(read.map_err(|source| BuildError::Platform { platform: text.clone(), source })?)
             }
         };
         let name = self.lex.word(&source.base, &variables)?;
@@ -317,27 +320,12 @@ impl<'a> Stage<'a> {
 }
 
 /// `linux/arm64/v8`; a lone word is an operating system or an architecture.
-pub fn parse_platform(text: &str) -> Result<Platform, BuildError> {
-    let bad = || BuildError::Platform(text.to_owned());
-    let is_word = |part: &&str| {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        !part.is_empty() && part.bytes().all(is_plain)
+pub fn parse_platform(text: &str) -> Result<Platform, PlatformError> {
+    let here = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     };
-    let parts: Vec<&str> = text.split('/').collect();
-    if !parts.iter().all(is_word) {
-        return Err(bad());
-    }
-    let (os, architecture, variant) = match parts.as_slice() {
-        ["linux" | "windows" | "darwin"] => (parts[0], "amd64", ""),
-        [architecture] => ("linux", *architecture, ""),
-        [os, architecture] => (*os, *architecture, ""),
-        [os, architecture, variant] => (*os, *architecture, *variant),
-        _ => return Err(bad()),
-    };
-    let architecture = match architecture.to_ascii_lowercase().as_str() {
-        "x86_64" | "x86-64" => "amd64".to_owned(),
-        "aarch64" => "arm64".to_owned(),
-        other => other.to_owned(),
-    };
-    Ok(Platform { os: os.to_ascii_lowercase(), architecture, variant: variant.to_owned() })
+    let Specifier { os, architecture, variant } = Specifier::parse(text, here)?;
+    Ok(Platform { os, architecture, variant })
 }

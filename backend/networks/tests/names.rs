@@ -75,7 +75,7 @@ fn world_server() -> SocketAddr {
 fn zones() -> Zones {
     let zone = Arc::new(Zone::new("front"));
     zone.insert([172, 18, 0, 2].into(), &["web".into()]);
-    Zones(vec![zone])
+    Zones(vec![zone.into()])
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_container_asks_for_names_by_udp_and_tcp() {
     assert_eq!(addresses(&ask_udp(&container, "example.org.")), ["203.0.113.5"]);
     let zone = Arc::new(Zone::new("back"));
     zone.insert([172, 19, 0, 9].into(), &["db".into()]);
-    server.set_zones(Zones(vec![zone]));
+    server.set_zones(Zones(vec![zone.into()]));
     assert_eq!(addresses(&ask_udp(&container, "db.")), ["172.19.0.9"]);
     // The container's own port 53 stays free for a server of its own.
     container.run(|| UdpSocket::bind("0.0.0.0:53")).unwrap().unwrap();

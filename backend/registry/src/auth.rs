@@ -5,19 +5,34 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What `docker login` stored; the API sends it in `X-Registry-Auth`.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq)]
-#[serde(default)]
+#[serde(from = "serde_json::Map<String, Value>")]
 pub struct Credentials {
     pub username: String,
     pub password: String,
-    #[serde(rename = "identitytoken")]
     pub identity_token: String,
-    #[serde(rename = "registrytoken")]
     pub registry_token: String,
-    #[serde(rename = "serveraddress")]
     pub server_address: String,
+}
+
+impl From<serde_json::Map<String, Value>> for Credentials {
+    /// As Go reads it: names in any case, and `null` (bollard's word for what nobody said) for nothing.
+    fn from(fields: serde_json::Map<String, Value>) -> Self {
+        let text = |name: &str| {
+            let field = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            field.and_then(|(_, value)| value.as_str()).unwrap_or_default().to_owned()
+        };
+        Self {
+            username: text("username"),
+            password: text("password"),
+            identity_token: text("identitytoken"),
+            registry_token: text("registrytoken"),
+            server_address: text("serveraddress"),
+        }
+    }
 }
 
 /// Never the secrets.
@@ -117,7 +132,8 @@ mod tests {
 
     #[test]
     fn credentials_come_from_the_clients_header_and_never_show() {
-        let header = URL_SAFE.encode(r#"{"username":"u","password":"secret","serveraddress":"x"}"#);
+        let said = r#"{"username":"u","Password":"secret","serveraddress":"x","identitytoken":null}"#;
+        let header = URL_SAFE.encode(said);
         let credentials = Credentials::from_header(&header).unwrap();
         assert_eq!(credentials.basic().unwrap(), format!("Basic {}", STANDARD.encode("u:secret")));
         assert!(!format!("{credentials:?}").contains("secret"));

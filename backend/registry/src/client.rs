@@ -66,6 +66,14 @@ impl Source {
     }
 }
 
+/// Of two failures the one to tell: an answer says more than that the next endpoint was out of reach.
+fn telling(before: Option<RegistryError>, after: RegistryError) -> RegistryError {
+    match before {
+        Some(before) if !before.is_unreachable() && after.is_unreachable() => before,
+        _ => after,
+    }
+}
+
 impl Client {
     pub fn new(options: Options) -> Self {
         Self { options, connections: Mutex::default(), tokens: Mutex::default() }
@@ -102,10 +110,7 @@ impl Client {
                 Ok(manifest) => return Ok((source, manifest)),
                 Err(error) if error.may_try_next() => {
                     tracing::debug!(registry.url = source.endpoint.url, error = %error, "next endpoint");
-                    // An answer says more than that the next endpoint was out of reach.
-                    if first.as_ref().is_none_or(|first| first.is_unreachable() || !error.is_unreachable()) {
-                        first = Some(error);
-                    }
+                    first = Some(telling(first, error));
                 }
                 Err(error) => return Err(error),
             }
@@ -287,7 +292,7 @@ impl Client {
         for source in self.sources(name, credentials, "pull") {
             match self.json::<Answer>(&source, &source.url("tags/list"), Some(name)).await {
                 Ok(answer) => return Ok(answer.tags.unwrap_or_default()),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => failed = Some(telling(failed, error)),
             }
         }
         Err(failed.unwrap_or_else(|| RegistryError::Token { url: name.name() }))

@@ -1,6 +1,6 @@
 //! Manifests and indexes, of the OCI and of Docker.
 
-use drydock_images::{Descriptor, Digest};
+use drydock_images::{Descriptor, Digest, PlatformError, Specifier};
 use serde::Deserialize;
 
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -37,21 +37,10 @@ impl Platform {
         }
     }
 
-    /// `linux/arm64/v8`, `linux/amd64`, or an architecture alone.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('/').map(str::to_ascii_lowercase);
-        let first = parts.next().filter(|part| !part.is_empty())?;
-        let (os, architecture) = match parts.next() {
-            Some(architecture) => (first, architecture),
-            None => ("linux".to_owned(), first),
-        };
-        let architecture = match architecture.as_str() {
-            "x86_64" | "x86-64" => "amd64".to_owned(),
-            "aarch64" => "arm64".to_owned(),
-            _ => architecture,
-        };
-        let variant = parts.next();
-        parts.next().is_none().then_some(Self { os, architecture, variant })
+    /// `linux/arm64/v8`, `linux/amd64`, or half of it alone.
+    pub fn parse(text: &str) -> Result<Self, PlatformError> {
+        let Specifier { os, architecture, variant } = Specifier::parse(text, &Self::here().architecture)?;
+        Ok(Self { os, architecture, variant: Some(variant).filter(|variant| !variant.is_empty()) })
     }
 
     fn matches(&self, entry: &EntryPlatform) -> bool {

@@ -10,6 +10,15 @@ pub fn close_from_on_exec(first: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// How much of what was sent on a Unix stream socket still waits for its other end to read it; zero when all was read
+/// (`SIOCOUTQ`, which counts the kernel's buffers, not bytes).
+pub fn unread_by_peer(socket: &impl std::os::fd::AsRawFd) -> io::Result<usize> {
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the number of TIOCOUTQ) writes one int to the pointer, which is to a live one.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut waiting) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(usize::try_from(waiting).unwrap_or(0)) }
+}
+
 /// Takes ownership of a descriptor this process was started with, or fails with `EBADF`.
 ///
 /// Call it once per descriptor, at the start of `main`, before anything else opens files: from

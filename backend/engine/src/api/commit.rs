@@ -6,13 +6,12 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
 use drydock_images::Named;
 use http::StatusCode;
 use serde_json::json;
 
+use super::body::JsonBody;
 use super::images::bodies::{apply_changes, pairs};
-use super::json_body;
 use crate::container::commit::{Commit, WhileRunning, commit};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
@@ -25,12 +24,11 @@ pub fn routes() -> Router<Arc<Engine>> {
 async fn answer(
     State(engine): State<Arc<Engine>>,
     RawQuery(query): RawQuery,
-    body: Bytes,
+    // The CLI sends `null`, other clients nothing.
+    JsonBody(config): JsonBody<Option<ContainerConfig>>,
 ) -> ApiResult<Response> {
     let (container, mut wanted, changes) = read(query.as_deref().unwrap_or_default())?;
     let container = engine.containers.find(&container)?;
-    // The CLI sends `null`, other clients nothing.
-    let config: Option<ContainerConfig> = json_body(&body)?;
     wanted.config = apply_changes(config.unwrap_or_default(), &changes)?;
     let id = commit(&engine, &container, wanted).await?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": id }))).into_response())

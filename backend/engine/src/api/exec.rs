@@ -13,6 +13,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::api::body::{self, JsonBody};
 use crate::api::containers::size;
 use crate::api::query::Parameters;
 use crate::container::exec::{Exec, ExecConfig};
@@ -31,8 +32,11 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/exec/{id}/resize", post(resize))
 }
 
-async fn create(State(engine): State<Arc<Engine>>, Path(name): Path<String>, body: Bytes) -> ApiResult {
-    let config: ExecConfig = super::json_body(&body)?;
+async fn create(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    JsonBody(config): JsonBody<ExecConfig>,
+) -> ApiResult {
     let container = engine.containers.find(&name)?;
     let exec = engine.execs.create(&engine, container, config)?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": exec.id.as_str() }))).into_response())
@@ -42,20 +46,21 @@ async fn create(State(engine): State<Arc<Engine>>, Path(name): Path<String>, bod
 #[serde(rename_all = "PascalCase", default)]
 struct StartConfig {
     detach: bool,
+    tty: bool,
     console_size: Option<Vec<u16>>,
 }
 
 async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, request: Request) -> ApiResult {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, content) = request.into_parts();
     let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), &())
+    let content = Bytes::from_request(Request::from_parts(parts.clone(), content), &())
         .await
         .map_err(|error| ApiError::invalid(error.to_string()))?;
     let mut request = Request::from_parts(parts, axum::body::Body::empty());
     if let Some(upgrade) = upgrade {
         request.extensions_mut().insert(upgrade);
     }
-    let wanted: StartConfig = super::json_body(&body)?;
+    let wanted: StartConfig = body::read(request.headers(), &content)?;
     let exec = engine.execs.find(&id)?;
     let keys =
         DetachKeys::parse(&exec.config.detach_keys).map_err(|error| ApiError::invalid(error.to_string()))?;
@@ -76,9 +81,11 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
         return Ok(StatusCode::OK.into_response());
     }
     let tty = exec.config.tty;
-    let (response, client) = hijack::hijack(&mut request, if tty { Kind::Raw } else { Kind::Multiplexed });
+    // It is this request that says how its answer is framed, whatever the process has.
+    let kind = if wanted.tty { Kind::Raw } else { Kind::Multiplexed };
+    let (response, client) = hijack::hijack(&mut request, kind);
     let plan = Plan {
-        raw: tty,
+        raw: wanted.tty,
         stdin: streams.stdin && client.can_send(),
         close_stdin: true,
         detach: (tty && streams.stdin).then_some(keys),
@@ -101,8 +108,8 @@ async fn serve(
     (size, streams): (Option<Size>, Streams),
     plan: Plan,
 ) {
-    let client = client.open().await;
-    let (stream, first) = match exec.start(&engine, size, streams).await {
+    let (client, started) = tokio::join!(client.open(), exec.start(&engine, size, streams));
+    let (stream, first) = match started {
         Ok(started) => started,
         // The answer's head is sent: like moby, say it in the stream. The exit code tells programs.
         Err(error) => return explain(client.ok(), &error.to_string(), plan.raw).await,

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
-use crate::image::progress::{Progress, respond};
+use crate::image::progress::{Progress, respond, respond_in_stream};
 use crate::image::{Filter, FilterError, Force, Parents, PullRequest, TransferError, Use};
 use crate::wire::ContainerConfig;
 use bodies::{blocking, blocking_reader, streamed};
@@ -107,9 +107,7 @@ async fn create(
     let create = create_query(query.as_deref().unwrap_or_default());
     let platform = match create.platform.as_str() {
         "" => Platform::here(),
-        text => Platform::parse(text).ok_or_else(|| {
-            ApiError::invalid(format!("\"{text}\" is an invalid OS component of \"{text}\": OSAndVersion specifier component must match \"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.-]*)\\\\))?$\": invalid argument"))
-        })?,
+        text => Platform::parse(text).map_err(|error| ApiError::invalid(error.to_string()))?,
     };
     if create.from_image.is_empty() {
         return import(engine, create, body).await;
@@ -225,13 +223,13 @@ async fn save_names(engine: Arc<Engine>, names: Vec<String>) -> ApiResult {
     Ok(streamed("application/x-tar", move |output| engine.images.save(&images, output)))
 }
 
+/// The answer has begun by the time the archive is read: what is wrong with it is told in the stream.
 async fn load(State(engine): State<Arc<Engine>>, body: Body) -> ApiResult {
     let lines = blocking_reader(body, move |reader| engine.images.load(bodies::unzipped(reader))).await?;
-    Ok(respond(async move |progress: Progress| {
+    Ok(respond_in_stream(async move |progress: Progress| {
         lines?.iter().for_each(|line| progress.stream(line));
         Ok(())
-    })
-    .await)
+    }))
 }
 
 async fn prune(State(engine): State<Arc<Engine>>, Query(query): Query<HashMap<String, String>>) -> ApiResult {

@@ -1,6 +1,7 @@
 //! The doors: one file per family of endpoints, each with its own table of routes.
 
 mod absent;
+pub mod body;
 mod build;
 mod commit;
 pub mod containers;
@@ -17,9 +18,17 @@ pub use system::RELEASE;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderValue;
 
 use crate::engine::Engine;
-use crate::error::{ApiError, ApiResult};
+
+async fn say_what_is_experimental(State(engine): State<Arc<Engine>>, mut response: Response) -> Response {
+    let value = if engine.config.experimental { "true" } else { "false" };
+    response.headers_mut().insert("docker-experimental", HeaderValue::from_static(value));
+    response
+}
 
 /// The whole Engine API. Versions are taken off the path before (`http::version`).
 pub fn router(engine: Arc<Engine>) -> Router {
@@ -35,11 +44,6 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .fallback(absent::answer)
         .method_not_allowed_fallback(absent::answer)
         .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(axum::middleware::map_response_with_state(engine.clone(), say_what_is_experimental))
         .with_state(engine)
-}
-
-/// The request's JSON; an empty body is an empty object, as in moby.
-pub fn json_body<T: serde::de::DeserializeOwned>(body: &[u8]) -> ApiResult<T> {
-    let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| ApiError::invalid(format!("invalid JSON: {error}")))
 }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::body::JsonBody;
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
@@ -47,7 +48,10 @@ async fn inspect(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> A
     }
 }
 
-async fn create(State(engine): State<Arc<Engine>>, Json(request): Json<NetworkCreateRequest>) -> ApiResult {
+async fn create(
+    State(engine): State<Arc<Engine>>,
+    JsonBody(request): JsonBody<NetworkCreateRequest>,
+) -> ApiResult {
     let created = engine.networks.create(request).await?;
     let answer = json!({ "Id": created.id, "Warning": created.warning });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -69,11 +73,12 @@ async fn prune(State(engine): State<Arc<Engine>>, Query(query): Query<Filtered>)
 async fn connect(
     State(engine): State<Arc<Engine>>,
     Path(id): Path<String>,
-    Json(request): Json<NetworkConnectRequest>,
+    JsonBody(request): JsonBody<NetworkConnectRequest>,
 ) -> ApiResult<Response> {
     let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
     let container = engine.containers.find(request.container.as_deref().unwrap_or_default())?;
     let settings = request.endpoint_config.unwrap_or_default();
+    let mac = settings.mac_address.clone().filter(|mac| !mac.is_empty());
     refuse_shared(&container)?;
     let _one_verb = container.verbs.lock().await;
     let (name, shown) = if container.status().is_live() {
@@ -89,14 +94,17 @@ async fn connect(
         }
         (network.name, settings)
     };
-    note(&container, |record| drop(record.networks.insert(name, shown)))?;
+    note(&container, |record| {
+        record.macs.extend(mac.map(|mac| (name.clone(), mac)));
+        drop(record.networks.insert(name, shown));
+    })?;
     Ok(StatusCode::OK.into_response())
 }
 
 async fn disconnect(
     State(engine): State<Arc<Engine>>,
     Path(id): Path<String>,
-    Json(request): Json<NetworkDisconnectRequest>,
+    JsonBody(request): JsonBody<NetworkDisconnectRequest>,
 ) -> ApiResult<Response> {
     let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
     let reference = request.container.unwrap_or_default();
@@ -112,7 +120,10 @@ async fn disconnect(
     if container.status().is_live() {
         engine.networks.disconnect(&container.id, &network.id).await?;
     }
-    note(&container, |record| drop(record.networks.remove(&network.name)))?;
+    note(&container, |record| {
+        record.macs.remove(&network.name);
+        drop(record.networks.remove(&network.name));
+    })?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -27,11 +27,13 @@ fn measure(engine: &Engine) -> ApiResult<Value> {
     let layers: u64 =
         images.as_array().into_iter().flatten().filter_map(|image| image["Size"].as_u64()).sum();
     let now = time::OffsetDateTime::now_utc();
+    let names = engine.containers.names();
     let containers: Vec<Value> = containers
         .iter()
         .map(|container| {
             let record = container.record().clone();
-            let mut answer = summary::summary(&record, &record.config.image, now);
+            let own = names.get(&record.id).map(Vec::as_slice).unwrap_or_default();
+            let mut answer = summary::summary(&record, own, &record.config.image, now);
             let (written, seen) = engine.images.rootfs_size(container.id.as_str()).unwrap_or_default();
             answer["SizeRw"] = json!(written);
             answer["SizeRootFs"] = json!(seen);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -12,6 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::api::body::JsonBody;
 use crate::api::query::Parameters;
 use crate::engine::Engine;
 use crate::error::ApiResult;
@@ -55,8 +55,7 @@ struct Wanted {
     labels: BTreeMap<String, String>,
 }
 
-async fn create(State(engine): State<Arc<Engine>>, body: Bytes) -> ApiResult {
-    let wanted: Wanted = super::json_body(&body)?;
+async fn create(State(engine): State<Arc<Engine>>, JsonBody(wanted): JsonBody<Wanted>) -> ApiResult {
     let volume = engine.volumes.create(NewVolume {
         name: Some(wanted.name),
         driver: Some(wanted.driver),

@@ -42,8 +42,8 @@ pub enum OptionsError {
     Version(String),
     #[error("BuildKit is not supported by this engine: use the classic builder (DOCKER_BUILDKIT=0)")]
     BuildKit,
-    #[error("{0}")]
-    Platform(#[source] drydock_builder::BuildError),
+    #[error(transparent)]
+    Platform(#[from] drydock_images::PlatformError),
 }
 
 impl Request {
@@ -66,11 +66,7 @@ impl Request {
             remove: force_remove || query.text("rm").is_none() || query.flag("rm"),
             force_remove,
             squash: query.flag("squash"),
-            platform: query
-                .text("platform")
-                .map(drydock_builder::parse_platform)
-                .transpose()
-                .map_err(OptionsError::Platform)?,
+            platform: query.text("platform").map(drydock_builder::parse_platform).transpose()?,
         };
         Ok(Self {
             options,

@@ -30,7 +30,7 @@ pub async fn create(host: &EngineHost<'_>, run: &RunRequest) -> Result<Arc<Conta
         Some(Network::Host) => host_config.network_mode = Some("host".into()),
     }
     host_config.mounts = Some(run.mounts.iter().map(mount).collect());
-    wanted.host_config = Some(host_config);
+    wanted.around.host_config = Some(host_config);
     let (container, warnings) = create::create(&host.engine, None, wanted)
         .await
         .map_err(|error| HostError::new(ApiError::from(error).message))?;

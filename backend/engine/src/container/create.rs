@@ -9,11 +9,12 @@ use drydock_images::Durability;
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::container::links::LinkError;
 use crate::container::mounts::{self, Kind, MountPoint, MountsError};
 use crate::container::names::{self, NameError};
 use crate::container::record::{State, now};
 use crate::container::spec;
-use crate::container::{Container, FindError, Record, live};
+use crate::container::{Container, FindError, Record, links, live};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::id::Id;
@@ -22,11 +23,16 @@ use crate::log::options::{self, OptionError};
 use crate::volume::{self, NewVolume, VolumeError};
 use crate::wire::ContainerConfig;
 
-/// The body of `POST /containers/create`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The body of `POST /containers/create`: two shapes in one object.
+#[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    #[serde(flatten)]
     pub config: ContainerConfig,
+    pub around: Around,
+}
+
+/// What is said beside the container's own configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Around {
     #[serde(rename = "HostConfig", default)]
     pub host_config: Option<HostConfig>,
     #[serde(rename = "NetworkingConfig", default)]
@@ -59,6 +65,8 @@ pub enum CreateError {
     #[error(transparent)]
     VolumesFrom(#[from] FindError),
     #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
     Volume(#[from] VolumeError),
     #[error("create the container's folder")]
     Folder(#[source] std::io::Error),
@@ -76,6 +84,7 @@ impl From<CreateError> for ApiError {
             CreateError::Image(error) => return error.into(),
             CreateError::VolumesFrom(error) => return error.into(),
             CreateError::Volume(error) => return error.into(),
+            CreateError::Link(error) => return error.into(),
             CreateError::Name(NameError::Taken(_)) => StatusCode::CONFLICT,
             CreateError::Name(NameError::Invalid(_))
             | CreateError::NoCommand
@@ -95,7 +104,7 @@ pub async fn create(
     wanted: Wanted,
 ) -> Result<(Arc<Container>, Vec<String>), CreateError> {
     let image = engine.images.lookup(&wanted.config.image)?;
-    let mut host_config = wanted.host_config.unwrap_or_default();
+    let mut host_config = wanted.around.host_config.unwrap_or_default();
     let warnings = check(engine, &mut host_config)?;
     let mut config = wanted.config;
     merge(&mut config, &image.config);
@@ -104,7 +113,10 @@ pub async fn create(
     }
     let inherited = inherited_mounts(engine, &host_config)?;
     let mounts = mounts::resolve(&config, &host_config, inherited)?;
-    let networks = networks(&mut host_config, wanted.networking.unwrap_or_default());
+    let links = links::resolve(engine, &host_config)?;
+    host_config.links = None;
+    let networks = networks(&mut host_config, wanted.around.networking.unwrap_or_default());
+    let macs = chosen_macs(&networks);
     let id = Id::random();
     let name = match name.filter(|name| !name.is_empty()) {
         Some(name) => names::reserve(&engine.containers, name, &id)?,
@@ -125,6 +137,8 @@ pub async fn create(
         host_config,
         mounts,
         networks,
+        links,
+        macs,
         ports: Default::default(),
         sandbox: None,
         state: State::default(),
@@ -137,6 +151,7 @@ pub async fn create(
         Ok(()) => {
             let container = Arc::new(container);
             engine.containers.insert(container.clone());
+            name_links(engine, &container);
             super::publish(engine, &container, "create", []);
             Ok((container, warnings))
         }
@@ -147,6 +162,27 @@ pub async fn create(
             Err(error)
         }
     }
+}
+
+/// A name that is taken already is no reason to refuse the container, in moby as here.
+fn name_links(engine: &Engine, container: &Container) {
+    let (name, links) = {
+        let record = container.record();
+        (record.name.clone(), record.links.clone())
+    };
+    for (alias, link) in links {
+        if let Err(error) = engine.containers.reserve(&links::full_name(&name, &alias), &link.child) {
+            tracing::warn!(container.id = %container.id, %error, "link");
+        }
+    }
+}
+
+fn chosen_macs(networks: &BTreeMap<String, EndpointSettings>) -> BTreeMap<String, String> {
+    let chosen = |(name, endpoint): (&String, &EndpointSettings)| {
+        let mac = endpoint.mac_address.clone().filter(|mac| !mac.is_empty())?;
+        Some((name.clone(), mac))
+    };
+    networks.iter().filter_map(chosen).collect()
 }
 
 async fn make(engine: &Engine, container: &Container, image: &Image) -> Result<(), CreateError> {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
+use crate::container::links::{self, LinkError};
 use crate::container::record::Status;
 use crate::container::shim::{Connection, ShimError};
 use crate::container::spec::process::{self, Parts, ProcessError};
@@ -85,6 +86,8 @@ pub enum ExecError {
     Root(#[source] RootfsError),
     #[error(transparent)]
     User(#[from] user::UserError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     #[error(transparent)]
     Capability(#[from] capabilities::UnknownCapability),
     #[error(transparent)]
@@ -256,12 +259,13 @@ impl Exec {
             spec::granted(&record, &engine.host)?
         };
         let security = spec::security(&record.host_config).unwrap_or_default();
+        let linked = links::environment(engine, &record)?;
         let cwd =
             if config.working_dir.is_empty() { &record.config.working_dir } else { &config.working_dir };
         Ok(process::process(
             Parts {
                 args: config.cmd.clone(),
-                env: process::environment(&record, config.tty, &config.env, &who.home),
+                env: process::environment(&record, config.tty, (&linked, &config.env), &who.home),
                 cwd,
                 tty: config.tty,
                 who,

@@ -12,6 +12,8 @@ pub struct Around {
     pub exec_ids: Vec<String>,
     pub size_rw: Option<u64>,
     pub size_root: Option<u64>,
+    /// As `HostConfig.Links` shows them.
+    pub links: Option<Vec<String>>,
 }
 
 pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value {
@@ -44,12 +46,22 @@ pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value
         "Config": record.config,
         "NetworkSettings": network_settings(record),
     });
+    answer["HostConfig"]["Links"] = json!(around.links);
+    if let Some(mac) = chosen_mac(record) {
+        answer["Config"]["MacAddress"] = json!(mac);
+    }
     for (key, size) in [("SizeRw", around.size_rw), ("SizeRootFs", around.size_root)] {
         if let Some(size) = size {
             answer[key] = json!(size);
         }
     }
     answer
+}
+
+/// Clients that know of one MAC address look for it in the container's own configuration.
+fn chosen_mac(record: &Record) -> Option<&String> {
+    let mode = record.network_mode();
+    record.macs.get(if mode == "default" { "bridge" } else { mode })
 }
 
 fn state(record: &Record) -> Value {

@@ -7,6 +7,7 @@ pub mod exec;
 pub mod files;
 pub mod health;
 pub mod inspect;
+pub mod links;
 pub mod live;
 pub mod monitor;
 pub mod mounts;

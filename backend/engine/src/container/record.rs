@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bollard_stubs::models::{EndpointSettings, HostConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::container::links::Links;
 use crate::container::mounts::MountPoint;
 use crate::id::Id;
 use crate::network::PortMap;
@@ -25,6 +26,12 @@ pub struct Record {
     pub mounts: Vec<MountPoint>,
     /// Network name → what was asked for and, while it runs, what it got.
     pub networks: BTreeMap<String, EndpointSettings>,
+    /// `--link`, by alias.
+    #[serde(default)]
+    pub links: Links,
+    /// MAC addresses that the user chose, by network.
+    #[serde(default)]
+    pub macs: BTreeMap<String, String>,
     /// Ports as they are really bound while it runs.
     pub ports: PortMap,
     /// The pinned network namespace while it runs, and its id.

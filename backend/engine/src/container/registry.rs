@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::Config;
-use crate::container::{Container, Record};
+use crate::container::{Container, Record, links};
 use crate::error::ApiError;
 use crate::id::Id;
 
@@ -80,7 +80,21 @@ impl Containers {
                 Err(error) => tracing::error!(path = %file.display(), %error, "container record"),
             }
         }
+        containers.name_links();
         Ok(containers)
+    }
+
+    /// Children of links are also called after their parents; a name that is taken is left to who has it.
+    fn name_links(&self) {
+        for parent in self.all() {
+            let (name, links) = {
+                let record = parent.record();
+                (record.name.clone(), record.links.clone())
+            };
+            for (alias, link) in links {
+                let _ = self.reserve(&links::full_name(&name, &alias), &link.child);
+            }
+        }
     }
 
     /// By full id, then by name, then by a unique prefix of an id.
@@ -130,11 +144,47 @@ impl Containers {
         self.lock().all.insert(container.id.clone(), container);
     }
 
-    /// Forgets a container and frees its names.
+    /// Forgets a container and frees its names, and those that its links gave to others.
     pub fn remove(&self, id: &Id) {
         let mut inner = self.lock();
-        inner.all.remove(id);
-        inner.names.retain(|_, holder| holder != id);
+        let gone = inner.all.remove(id);
+        let own = gone.map(|container| format!("{}/", container.record().name));
+        let by_link = |name: &String| own.as_ref().is_some_and(|own| name.starts_with(own));
+        inner.names.retain(|name, holder| holder != id && !by_link(name));
+    }
+
+    /// Every name of every container, its links' among them, in order.
+    pub fn names(&self) -> HashMap<Id, Vec<String>> {
+        let mut names: HashMap<Id, Vec<String>> = HashMap::new();
+        for (name, holder) in &self.lock().names {
+            names.entry(holder.clone()).or_default().push(name.clone());
+        }
+        names.values_mut().for_each(|names| names.sort());
+        names
+    }
+
+    /// Who is linked to `child`: the parents' names and the aliases.
+    pub fn parents(&self, child: &Id) -> Vec<(String, String)> {
+        let inner = self.lock();
+        let names = inner.names.iter().filter(|(_, holder)| *holder == child);
+        names
+            .filter_map(|(name, _)| name.split_once('/'))
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .collect()
+    }
+
+    /// A parent has another name: so have its children.
+    pub fn rename_links(&self, old: &str, new: &str) {
+        let mut inner = self.lock();
+        let prefix = format!("{old}/");
+        let moved: Vec<_> = inner.names.extract_if(|name, _| name.starts_with(&prefix)).collect();
+        for (name, holder) in moved {
+            inner.names.insert(links::full_name(new, &name[prefix.len()..]), holder);
+        }
+    }
+
+    pub fn release_link(&self, name: &str) {
+        self.lock().names.remove(name);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -41,6 +41,7 @@ pub async fn rename(engine: &Engine, container: &Arc<Container>, wanted: &str) -
     let name = names::reserve(&engine.containers, wanted, &container.id).map_err(RenameError::Name)?;
     container.note(|record| record.name.clone_from(&name));
     engine.containers.release(&old, &container.id);
+    engine.containers.rename_links(&old, &name);
     engine.networks.rename(&container.id, &name);
     publish(engine, container, "rename", [("oldName", format!("/{old}"))]);
     Ok(())

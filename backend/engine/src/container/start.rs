@@ -11,6 +11,7 @@ use drydock_shim::config::{
 use drydock_shim::protocol::{Reply, Request};
 use http::StatusCode;
 
+use crate::container::links::{self, LinkError};
 use crate::container::live::{SaveError, write_by_rename};
 use crate::container::mounts::Kind;
 use crate::container::record::{Sandbox, State, Status, now};
@@ -51,6 +52,8 @@ pub enum StartError {
     #[error(transparent)]
     Network(#[from] JoinError),
     #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
     NamespaceOf(#[from] FindError),
     #[error("cannot join {what} of a non running container: {id}")]
     NotRunning { what: &'static str, id: String },
@@ -83,6 +86,7 @@ impl From<StartError> for ApiError {
             StartError::Paused | StartError::Removing | StartError::NotRunning { .. } => StatusCode::CONFLICT,
             StartError::Gone(_) => StatusCode::NOT_FOUND,
             StartError::Network(error) => return error.into(),
+            StartError::Link(error) => return error.into(),
             StartError::NamespaceOf(error) => return error.into(),
             StartError::Runtime(_, FailureKind::NotFound | FailureKind::Permission)
             | StartError::User(_)
@@ -209,6 +213,7 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
         host: &engine.host,
         rootfs: &root,
         who,
+        linked: links::environment(engine, &record)?,
         namespaces: namespaces(engine, &record, network)?,
         shm: shm(engine, container, &record)?,
         files: &files,
@@ -282,7 +287,9 @@ async fn join(
         let pid = running_pid(engine, other, "network")?;
         return Ok((Joined::default(), Choice::Join(format!("/proc/{pid}/ns/net").into())));
     }
-    let joined = engine.networks.join(ask_network(record)).await?;
+    let links = links::linked(engine, record)?;
+    let joined = engine.networks.join(Join { links, ..ask_network(record) }).await?;
+    links::tell_parents(engine, &container.id, &joined);
     container.update(|record| {
         record.networks.clone_from(&joined.endpoints);
         record.ports.clone_from(&joined.ports);
@@ -307,12 +314,16 @@ pub fn ask_network(record: &Record) -> Join {
         container: record.id.clone(),
         name: record.name.clone(),
         hostname: record.hostname().to_owned(),
-        networks: record.networks.iter().map(|(name, asked)| (name.clone(), asked_only(asked))).collect(),
+        networks: record
+            .networks
+            .iter()
+            .map(|(name, asked)| (name.clone(), asked_of(record, name, asked)))
+            .collect(),
         ports,
         dns: list(&host.dns),
         dns_options: list(&host.dns_options),
         dns_search: list(&host.dns_search),
-        links: list(&host.links),
+        links: Vec::new(),
         sysctls: Default::default(),
     }
 }
@@ -321,7 +332,12 @@ fn with_protocol(port: &str) -> String {
     if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
 }
 
-/// The wishes of an endpoint, without what an earlier run got.
+fn asked_of(record: &Record, network: &str, endpoint: &EndpointSettings) -> EndpointSettings {
+    EndpointSettings { mac_address: record.macs.get(network).cloned(), ..asked_only(endpoint) }
+}
+
+/// The wishes of an endpoint, without what an earlier run got. A fixed address can only have come from the user; a
+/// MAC only when the record has it among those that were chosen.
 pub fn asked_only(endpoint: &EndpointSettings) -> EndpointSettings {
     EndpointSettings {
         ipam_config: endpoint.ipam_config.clone(),
@@ -329,14 +345,6 @@ pub fn asked_only(endpoint: &EndpointSettings) -> EndpointSettings {
         aliases: endpoint.aliases.clone(),
         driver_opts: endpoint.driver_opts.clone(),
         gw_priority: endpoint.gw_priority,
-        // A fixed address can only have come from the user; a MAC only when it is not one of ours.
-        mac_address: endpoint
-            .endpoint_id
-            .as_deref()
-            .unwrap_or_default()
-            .is_empty()
-            .then(|| endpoint.mac_address.clone())
-            .flatten(),
         ..EndpointSettings::default()
     }
 }

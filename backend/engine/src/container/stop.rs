@@ -31,8 +31,8 @@ pub enum StopError {
     Unkillable { id: String },
     #[error("cannot stop container: {id}")]
     Shim { id: String, source: ShimError },
-    #[error(transparent)]
-    Start(#[from] StartError),
+    #[error("Cannot restart container {name}: {source}")]
+    Start { name: String, source: StartError },
 }
 
 impl From<StopError> for ApiError {
@@ -41,7 +41,11 @@ impl From<StopError> for ApiError {
             StopError::AlreadyStopped => StatusCode::NOT_MODIFIED,
             StopError::Signal(_) => StatusCode::BAD_REQUEST,
             StopError::NotRunning { .. } => StatusCode::CONFLICT,
-            StopError::Start(error) => return error.into(),
+            StopError::Start { name, source } => {
+                let mut answer = Self::from(source);
+                answer.message = format!("Cannot restart container {name}: {}", answer.message);
+                return answer;
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -61,8 +65,13 @@ pub async fn stop(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -
     stop_locked(engine, container, how).await
 }
 
-/// Stops and starts; one that does not run is only started.
-pub async fn restart(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -> Result<(), StopError> {
+/// Stops and starts; one that does not run is only started. `name` is what the client calls it.
+pub async fn restart(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    name: &str,
+    how: &How,
+) -> Result<(), StopError> {
     let _one_verb = container.verbs.lock().await;
     // A container of `--rm` must survive the stop in between.
     let auto_remove = container.record().host_config.auto_remove.take();
@@ -76,7 +85,8 @@ pub async fn restart(engine: &Arc<Engine>, container: &Arc<Container>, how: &How
                 record.stopped_by_user = false;
                 record.restart_count = 0;
             });
-            start::start_locked(engine, container).await.map_err(StopError::from)
+            let started = start::start_locked(engine, container).await;
+            started.map_err(|source| StopError::Start { name: name.to_owned(), source })
         }
         Err(error) => Err(error),
     };

@@ -6,11 +6,11 @@ use crate::container::Record;
 use crate::container::record::{NEVER, State, Status};
 use crate::container::{inspect, spec};
 
-/// The summary, as of `now`. `image` is the name to show.
-pub fn summary(record: &Record, image: &str, now: time::OffsetDateTime) -> Value {
+/// The summary, as of `now`. `image` is the name to show, `names` all that the container has.
+pub fn summary(record: &Record, names: &[String], image: &str, now: time::OffsetDateTime) -> Value {
     json!({
         "Id": record.id.as_str(),
-        "Names": [format!("/{}", record.name)],
+        "Names": names.iter().map(|name| format!("/{name}")).collect::<Vec<_>>(),
         "Image": image,
         "ImageID": record.image_id,
         "Command": command(&spec::command(record)),

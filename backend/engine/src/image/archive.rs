@@ -33,8 +33,12 @@ pub enum ArchiveError {
     Layer(#[source] LayerError),
     #[error("unpack the archive")]
     Unpack(#[source] io::Error),
-    #[error("invalid archive: does not contain a manifest.json or an OCI layout")]
-    NotAnImage,
+    /// It ends inside a file; Go's words.
+    #[error("unexpected EOF")]
+    CutShort,
+    /// Moby looks for the file of the oldest archives last, and names that.
+    #[error("open {}/repositories: no such file or directory", .0.display())]
+    NotAnImage(PathBuf),
     #[error("invalid archive: {path} is not valid")]
     Parse { path: String, source: serde_json::Error },
     #[error("invalid archive: {path}")]
@@ -59,7 +63,8 @@ impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
         match error {
             ArchiveError::Lookup(error) => error.into(),
-            ArchiveError::NotAnImage
+            ArchiveError::NotAnImage(_)
+            | ArchiveError::CutShort
             | ArchiveError::Parse { .. }
             | ArchiveError::Missing { .. }
             | ArchiveError::Escapes(_)
@@ -236,7 +241,7 @@ impl ImageService {
 
     fn load_layout(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
         if !folder.join("index.json").exists() {
-            return Err(ArchiveError::NotAnImage);
+            return Err(ArchiveError::NotAnImage(folder.to_owned()));
         }
         let imported = self.store.import_layout(folder).map_err(ArchiveError::Layout)?;
         for one in &imported {
@@ -358,7 +363,7 @@ fn repositories(images: &[Saved]) -> Value {
 fn extract(input: impl Read, folder: &Path) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(input);
     for entry in archive.entries().map_err(ArchiveError::Unpack)? {
-        let mut entry = entry.map_err(ArchiveError::Unpack)?;
+        let mut entry = entry.map_err(unreadable)?;
         let name = entry.path().map_err(ArchiveError::Unpack)?.to_string_lossy().into_owned();
         let path = resolve(folder, &name)?;
         match entry.header().entry_type() {
@@ -367,7 +372,10 @@ fn extract(input: impl Read, folder: &Path) -> Result<(), ArchiveError> {
                 fs::create_dir_all(parent).map_err(ArchiveError::Unpack)?;
                 // Links are made as copies of names below, so that no write ever goes through one.
                 let mut file = File::create(&path).map_err(ArchiveError::Unpack)?;
-                io::copy(&mut entry, &mut file).map_err(ArchiveError::Unpack)?;
+                let size = entry.size();
+                if io::copy(&mut entry, &mut file).map_err(ArchiveError::Unpack)? < size {
+                    return Err(ArchiveError::CutShort);
+                }
             }
             EntryType::Symlink | EntryType::Link => {
                 let target =
@@ -384,6 +392,13 @@ fn extract(input: impl Read, folder: &Path) -> Result<(), ArchiveError> {
         }
     }
     Ok(())
+}
+
+/// The `tar` crate has no kind of its own for an archive that ends in a header.
+fn unreadable(error: io::Error) -> ArchiveError {
+    let cut =
+        error.kind() == io::ErrorKind::UnexpectedEof || error.to_string() == "failed to read entire block";
+    if cut { ArchiveError::CutShort } else { ArchiveError::Unpack(error) }
 }
 
 /// `a/../b` → `b`; what would leave keeps its dots and is refused by [`resolve`].

@@ -114,25 +114,45 @@ pub async fn respond<F>(verb: impl FnOnce(Progress) -> F) -> Response
 where
     F: Future<Output = Result<(), ApiError>> + Send + 'static,
 {
-    let (lines, mut receiver) = mpsc::unbounded_channel();
-    let work = verb(Progress { lines, drawn: Mutex::default() });
-    let said = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok);
-    let end = stream::once(work).filter_map(async |outcome| outcome.err().map(Err));
-    let mut all: Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>> =
-        // What was said comes before how it ended.
-        Box::pin(stream::select_with_strategy(said, end, |_: &mut ()| stream::PollNext::Left));
+    let mut all = run(verb);
     let first = match all.next().await {
         Some(Err(error)) => return error.into_response(),
         Some(Ok(first)) => Some(Ok(first)),
         None => None,
     };
-    let rest = stream::iter(first).chain(all).map(|line| {
+    answer(stream::iter(first).chain(all))
+}
+
+/// The same for a verb whose failure is a last line even when it is the first.
+pub fn respond_in_stream<F>(verb: impl FnOnce(Progress) -> F) -> Response
+where
+    F: Future<Output = Result<(), ApiError>> + Send + 'static,
+{
+    answer(run(verb))
+}
+
+type Said = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
+
+fn run<F>(verb: impl FnOnce(Progress) -> F) -> Said
+where
+    F: Future<Output = Result<(), ApiError>> + Send + 'static,
+{
+    let (lines, mut receiver) = mpsc::unbounded_channel();
+    let work = verb(Progress { lines, drawn: Mutex::default() });
+    let said = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok);
+    let end = stream::once(work).filter_map(async |outcome| outcome.err().map(Err));
+    // What was said comes before how it ended.
+    Box::pin(stream::select_with_strategy(said, end, |_: &mut ()| stream::PollNext::Left))
+}
+
+fn answer(lines: impl Stream<Item = Result<Bytes, ApiError>> + Send + 'static) -> Response {
+    let lines = lines.map(|line| {
         Ok::<_, std::convert::Infallible>(line.unwrap_or_else(|error| {
             let message = &error.message;
             Bytes::from(format!("{}\r\n", json!({"errorDetail": {"message": message}, "error": message})))
         }))
     });
-    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(rest)).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(lines)).into_response()
 }
 
 #[cfg(test)]

@@ -98,14 +98,14 @@ impl Inner {
         let sandbox = sandbox.ok_or_else(|| JoinError::NoSandbox(join.container.clone()))?;
         sandbox.endpoints.insert(record.name.clone(), endpoint.clone());
         let needs_server = sandbox.name_server.is_none();
-        let (endpoints, links) = (sandbox.endpoints.clone(), sandbox.links.clone());
+        let endpoints = sandbox.endpoints.clone();
         let records = state.records(&endpoints);
         drop(state);
         if let Err(error) = lead_out(namespace, &endpoints, &records) {
             tracing::warn!(container.id = %join.container, %error, "cannot set the default route");
         }
         if needs_server && has_names(&records) {
-            let server = self.start_names(join, namespace, &endpoints, links.as_ref())?;
+            let server = self.start_names(join, namespace, &endpoints)?;
             let mut state = self.state();
             if let Some(sandbox) = state.sandboxes.get_mut(&join.container) {
                 sandbox.name_server = Some(server);
@@ -121,7 +121,7 @@ impl Inner {
         if let Some(sandbox) = state.sandboxes.get(container)
             && let Some(server) = &sandbox.name_server
         {
-            server.set_zones(state.zones(sandbox.endpoints.values(), sandbox.links.as_ref()));
+            server.set_zones(state.zones(sandbox.endpoints.values()));
         }
     }
 

@@ -267,7 +267,7 @@ fn record(
         subnets,
         chosen_subnet: plans.iter().any(|plan| plan.subnet.is_some()),
         ipam_driver: "default".into(),
-        ipam_options: Some(sorted(ipam.options)),
+        ipam_options: ipam.options.map(|options| options.into_iter().collect()),
         options,
         labels: sorted(request.labels),
     })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
 use drydock_networks::bridge::{BridgeError, Plug};
-use drydock_networks::dns::{NameServer, StartError, Zone};
+use drydock_networks::dns::{NameServer, StartError};
 use drydock_networks::{Cidr, NetNs};
 
 use super::plan::{self, PlanError, Who};
@@ -119,10 +119,9 @@ impl Inner {
         join: &Join,
         draft: &mut Draft,
     ) -> Result<(Joined, BTreeMap<String, Endpoint>), JoinError> {
-        let links = self.links(join);
         let name_server = match &draft.spare {
             Some(spare) if has_names(&draft.records) => {
-                Some(self.start_names(join, &spare.namespace, &draft.endpoints, links.as_ref())?)
+                Some(self.start_names(join, &spare.namespace, &draft.endpoints)?)
             }
             _ => None,
         };
@@ -140,7 +139,6 @@ impl Inner {
             leases: published.leases,
             publications: published.publications,
             name_server,
-            links,
         };
         self.state().sandboxes.insert(join.container.clone(), sandbox);
         Ok((joined, endpoints))
@@ -203,26 +201,13 @@ impl Inner {
             .map_err(|source| JoinError::Attach { network: record.name.clone(), source })
     }
 
-    /// `--link other:alias` on the default bridge: names only this container knows.
-    fn links(&self, join: &Join) -> Option<Arc<Zone>> {
-        if join.links.is_empty() {
-            return None;
-        }
-        let zone = Zone::new("");
-        for (ip, names) in names::linked(&self.state(), &join.links) {
-            zone.insert(ip, &names);
-        }
-        Some(Arc::new(zone))
-    }
-
     pub(super) fn start_names(
         &self,
         join: &Join,
         sandbox: &NetNs,
         endpoints: &BTreeMap<String, Endpoint>,
-        links: Option<&Arc<Zone>>,
     ) -> Result<NameServer, JoinError> {
-        let zones = self.state().zones(endpoints.values(), links);
+        let zones = self.state().zones(endpoints.values());
         NameServer::start(sandbox, zones, self.names.upstream(&join.dns)).map_err(JoinError::Names)
     }
 
@@ -250,7 +235,7 @@ impl Inner {
             endpoints: endpoints.iter().map(shown).collect(),
             ports,
             resolv_conf: self.names.resolv_conf(join, has_names(records)),
-            hosts: own.chain(linked.into_iter().map(|(ip, names)| (ip.to_string(), names))).collect(),
+            hosts: linked.into_iter().map(|(ip, names)| (ip.to_string(), names)).chain(own).collect(),
         }
     }
 

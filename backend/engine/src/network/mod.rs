@@ -32,6 +32,7 @@ pub use create::CreateError;
 pub use inspect::{Filters, Inspected, filters};
 pub use join::JoinError;
 pub use leave::LeaveError;
+pub use names::{LinkError, link};
 pub use remove::RemoveError;
 pub use service::{NetworkService, OpenError};
 
@@ -54,10 +55,17 @@ pub struct Join {
     pub dns: Vec<String>,
     pub dns_options: Vec<String>,
     pub dns_search: Vec<String>,
-    /// `--link` as `other:alias`, resolved names of containers on the default bridge.
-    pub links: Vec<String>,
+    /// `--link` on the default bridge.
+    pub links: Vec<Linked>,
     /// `--sysctl net.*`, set inside the sandbox.
     pub sysctls: BTreeMap<String, String>,
+}
+
+/// Another container on the default bridge, and what this one calls it.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    pub container: Id,
+    pub names: Vec<String>,
 }
 
 /// A sandbox that is ready for the container's first process.

@@ -3,11 +3,12 @@
 
 use std::net::IpAddr;
 
+use bollard_stubs::models::EndpointSettings;
 use drydock_networks::dns::{self, Upstream};
 use drydock_networks::resolv::Resolv;
 
-use super::Join;
 use super::state::State;
+use super::{Join, Linked};
 use crate::config::Config;
 
 /// Where systemd keeps the real servers when `/etc/resolv.conf` only says 127.0.0.53.
@@ -87,21 +88,57 @@ fn reachable() -> Resolv {
     host
 }
 
-/// Addresses of the containers in `other:alias`, with the names they are known by.
-pub fn linked(state: &State, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
-    let find = |link: &String| {
-        let (other, alias) = link.split_once(':').unwrap_or((link, link));
-        let other = other.trim_start_matches('/');
-        let (container, sandbox) = state.sandboxes.iter().find(|(container, sandbox)| {
-            container.as_str().starts_with(other)
-                || sandbox.endpoints.values().any(|endpoint| endpoint.container_name == other)
-        })?;
-        let endpoint = sandbox.endpoints.get("bridge").or_else(|| sandbox.endpoints.values().next())?;
-        let mut names = vec![alias.trim_start_matches('/').to_owned(), container.short().to_owned()];
-        if endpoint.container_name != names[0] {
-            names.push(endpoint.container_name.clone());
+/// A link that cannot be read, in moby's words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    #[error("empty string specified for links")]
+    Empty,
+    #[error("bad format for links: {0}")]
+    Format(String),
+}
+
+/// Reads `name:alias`, a name alone, or what `inspect` shows: `/name:/parent/alias`. Answers alias and name.
+pub fn link(text: &str) -> Result<(String, String), LinkError> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        [""] => Err(LinkError::Empty),
+        [name] => Ok(((*name).to_owned(), (*name).to_owned())),
+        [name, alias] if name.starts_with('/') => {
+            let alias = alias.rsplit('/').next().unwrap_or(alias);
+            Ok((alias.to_owned(), name[1..].to_owned()))
         }
-        Some((endpoint.addresses.first()?.ip(), names))
+        [name, alias] => Ok(((*alias).to_owned(), (*name).to_owned())),
+        _ => Err(LinkError::Format(text.to_owned())),
+    }
+}
+
+/// The links of an endpoint. Nobody needs to have the name yet.
+pub fn links(settings: &EndpointSettings) -> Result<Vec<(String, String)>, LinkError> {
+    settings.links.iter().flatten().map(|text| link(text)).collect()
+}
+
+/// Addresses on the default bridge of the containers that one is linked to, with what it calls them.
+pub fn linked(state: &State, links: &[Linked]) -> Vec<(IpAddr, Vec<String>)> {
+    let find = |link: &Linked| {
+        let endpoint = state.sandboxes.get(&link.container)?.endpoints.get("bridge")?;
+        let addresses = endpoint.addresses.iter().map(|address| (address.ip(), link.names.clone()));
+        Some(addresses.collect::<Vec<_>>())
     };
-    links.iter().filter_map(find).collect()
+    links.iter().filter_map(find).flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_read_in_all_their_forms() {
+        let cases =
+            [("db:mysql", ("mysql", "db")), ("db", ("db", "db")), ("/db:/web/mysql", ("mysql", "db"))];
+        for (text, (alias, name)) in cases {
+            assert_eq!(link(text), Ok((alias.to_owned(), name.to_owned())), "{text}");
+        }
+        assert_eq!(link("a:b:c"), Err(LinkError::Format("a:b:c".into())));
+        assert_eq!(link(""), Err(LinkError::Empty));
+    }
 }

@@ -7,6 +7,7 @@ use drydock_networks::Cidr;
 use drydock_networks::ipam::AddressError;
 use drydock_networks::netlink::Mac;
 
+use super::names::{self, LinkError};
 use super::record::{Driver, Record};
 use super::state::{Endpoint, Network, State};
 use crate::id::Id;
@@ -28,6 +29,8 @@ pub enum PlanError {
     Exhausted { network: String, id: Id, source: AddressError },
     #[error(transparent)]
     Taken(AddressError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     #[error("container cannot be connected to host network or disconnected from host network")]
     Host,
 }
@@ -71,6 +74,7 @@ pub fn endpoint(
         addresses,
         link,
         gateway_priority: settings.gw_priority.unwrap_or(0),
+        links: names::links(settings)?,
     };
     state.plug(&endpoint);
     Ok(endpoint)

@@ -17,7 +17,7 @@ use super::leave::Remains;
 use super::record::{Driver, Record, Subnet, option};
 use super::service::Inner;
 use super::state::{Endpoint, Network, Sandbox, host_link, is_host_link};
-use super::{Join, Joined};
+use super::{Join, Joined, names};
 use crate::id::Id;
 
 /// moby's own name for the default bridge, and ours where another engine has that one.
@@ -158,7 +158,6 @@ impl Inner {
             leases,
             publications,
             name_server: None,
-            links: None,
         };
         self.state().sandboxes.insert(join.container.clone(), sandbox);
     }
@@ -192,6 +191,7 @@ impl Inner {
                 link: format!("eth{at}"),
                 names: shown.dns_names.clone().unwrap_or_default(),
                 gateway_priority: shown.gw_priority.unwrap_or(0),
+                links: names::links(shown).unwrap_or_default(),
             };
             let name = network.record.name.clone();
             state.plug(&endpoint);
@@ -230,7 +230,7 @@ impl Inner {
             return;
         }
         let namespace = sandbox.namespace.clone();
-        let zones = state.zones(sandbox.endpoints.values(), None);
+        let zones = state.zones(sandbox.endpoints.values());
         match NameServer::start(&namespace, zones, self.names.upstream(&join.dns)) {
             Ok(server) => {
                 if let Some(sandbox) = state.sandboxes.get_mut(&join.container) {

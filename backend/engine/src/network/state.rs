@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use drydock_networks::bridge::Publication;
-use drydock_networks::dns::{NameServer, Zone, Zones};
+use drydock_networks::dns::{NameServer, View, Zone, Zones};
 use drydock_networks::ipam::{AddressBook, AddressError};
 use drydock_networks::netlink::Mac;
 use drydock_networks::ports::PortLease;
@@ -98,6 +98,8 @@ pub struct Endpoint {
     /// Names it is answered for, its own first. Empty on the default bridge.
     pub names: Vec<String>,
     pub gateway_priority: i64,
+    /// The container's own names for others on the network: `(alias, name)`.
+    pub links: Vec<(String, String)>,
 }
 
 impl Endpoint {
@@ -134,8 +136,6 @@ pub struct Sandbox {
     pub leases: Vec<PortLease>,
     pub publications: Vec<Publication>,
     pub name_server: Option<NameServer>,
-    /// Names only this container knows (`--link`).
-    pub links: Option<Arc<Zone>>,
 }
 
 /// Everything.
@@ -163,15 +163,15 @@ impl State {
         self.networks.get_mut(&id)
     }
 
-    /// The names a container with these endpoints may ask for.
-    pub fn zones<'a>(
-        &self,
-        endpoints: impl Iterator<Item = &'a Endpoint>,
-        links: Option<&Arc<Zone>>,
-    ) -> Zones {
-        let networks = endpoints.filter_map(|endpoint| self.networks.get(&endpoint.network));
-        let named = networks.filter(|network| !network.record.is_default_bridge());
-        Zones(links.cloned().into_iter().chain(named.map(|network| network.zone.clone())).collect())
+    /// The names a container with these endpoints may ask for. The default bridge has none; its links are in
+    /// `/etc/hosts`.
+    pub fn zones<'a>(&self, endpoints: impl Iterator<Item = &'a Endpoint>) -> Zones {
+        let view = |endpoint: &Endpoint| {
+            let network = self.networks.get(&endpoint.network)?;
+            let view = View::from(network.zone.clone()).with_aliases(endpoint.links.clone());
+            (!network.record.is_default_bridge()).then_some(view)
+        };
+        Zones(endpoints.filter_map(view).collect())
     }
 
     /// Puts an endpoint on its network and makes its names known.

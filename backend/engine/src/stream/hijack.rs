@@ -9,7 +9,11 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
+use crate::http::hangup::Hangup;
 use crate::http::version::ApiVersion;
+
+/// What a client has to read the head of an answer before the stream follows, where the kernel does not tell.
+const HEAD_START: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Raw bytes of a terminal, or frames of several streams: clients from API 1.42 on are told which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub enum Kind {
 /// The client's side of the stream, once the answer is sent.
 #[derive(Debug)]
 pub enum Client {
-    Upgrade(OnUpgrade),
+    Upgrade(OnUpgrade, Option<Hangup>),
     Body(DuplexStream),
 }
 
@@ -46,7 +50,8 @@ pub fn hijack(request: &mut Request, kind: Kind) -> (Response, Client) {
         headers.insert(header::CONTENT_TYPE, content);
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
-        return (response, Client::Upgrade(upgrade));
+        let peer = request.extensions().get::<Hangup>().cloned();
+        return (response, Client::Upgrade(upgrade, peer));
     }
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let mut response = Response::new(Body::from_stream(tokio_util::io::ReaderStream::new(theirs)));
@@ -55,16 +60,25 @@ pub fn hijack(request: &mut Request, kind: Kind) -> (Response, Client) {
 }
 
 impl Client {
-    /// Waits until the answer has left and the connection is ours.
+    /// Waits until the client has the answer's head and the connection is ours. Some clients, docker-py among them,
+    /// read the head through a buffer that they then drop, with whatever of the stream came in the same piece. Moby
+    /// never sends so soon: its processes take longer to start.
     pub async fn open(self) -> Result<Box<dyn ReadWrite>, hyper::Error> {
         Ok(match self {
-            Self::Upgrade(upgrade) => Box::new(TokioIo::<Upgraded>::new(upgrade.await?)),
+            Self::Upgrade(upgrade, peer) => {
+                let stream = TokioIo::<Upgraded>::new(upgrade.await?);
+                match peer {
+                    Some(peer) => peer.has_read().await,
+                    None => tokio::time::sleep(HEAD_START).await,
+                }
+                Box::new(stream)
+            }
             Self::Body(stream) => Box::new(stream),
         })
     }
 
     /// A client without an upgrade cannot send; its silence is no end of input.
     pub const fn can_send(&self) -> bool {
-        matches!(self, Self::Upgrade(_))
+        matches!(self, Self::Upgrade(..))
     }
 }

@@ -143,7 +143,7 @@ mod tests {
         let zone = Arc::new(Zone::new("net"));
         zone.insert([10, 0, 0, 2].into(), &["web".into(), "all".into()]);
         zone.insert([10, 0, 0, 3].into(), &["db".into(), "all".into()]);
-        match decide(&ask(name, kind), &Zones(vec![zone]), turn) {
+        match decide(&ask(name, kind), &Zones(vec![zone.into()]), turn) {
             Answer::Own(bytes) => {
                 let message = Message::from_vec(&bytes).unwrap();
                 assert_eq!((message.id(), message.response_code()), (7, ResponseCode::NoError));

@@ -14,7 +14,7 @@ mod zone;
 
 pub use server::{NameServer, StartError};
 pub use upstream::Upstream;
-pub use zone::{Zone, Zones};
+pub use zone::{View, Zone, Zones};
 
 use std::net::Ipv4Addr;
 

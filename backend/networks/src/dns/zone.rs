@@ -1,6 +1,6 @@
 //! The names of one network, and of all networks of one container.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -59,34 +59,66 @@ impl Zone {
     }
 }
 
-/// The zones of one container, in the order they are asked.
+/// One network as a container on it sees it: the names of all, and those it alone has for others (`--link`).
+#[derive(Clone, Debug)]
+pub struct View {
+    zone: Arc<Zone>,
+    /// Own name in lower case → the other's name, which may come and go.
+    aliases: BTreeMap<String, String>,
+}
+
+impl From<Arc<Zone>> for View {
+    fn from(zone: Arc<Zone>) -> Self {
+        Self { zone, aliases: BTreeMap::new() }
+    }
+}
+
+impl View {
+    /// The same network with further names: pairs of an own name and the other's.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.aliases
+            .extend(aliases.into_iter().map(|(alias, name)| (alias.to_lowercase(), name.to_lowercase())));
+        self
+    }
+}
+
+/// The networks of one container, in the order they are asked.
 #[derive(Clone, Debug, Default)]
-pub struct Zones(pub Vec<Arc<Zone>>);
+pub struct Zones(pub Vec<View>);
 
 impl Zones {
-    /// The addresses of `name`, or of `name.network`; the first zone that knows it answers.
+    /// The addresses of `name`, or of `name.network`, either of which may have dots of its own. What the container
+    /// itself calls so comes first; the first network that knows it answers.
     #[must_use]
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let name = name.trim_end_matches('.').to_lowercase();
-        self.0
-            .iter()
-            .map(|zone| {
-                let found = zone.addresses(&name);
-                match name.rsplit_once('.') {
-                    Some((host, network)) if found.is_empty() && network == zone.network => {
-                        zone.addresses(host)
-                    }
-                    _ => found,
-                }
-            })
+        let dotted = name.rmatch_indices('.').map(|(at, _)| (&name[..at], Some(&name[at + 1..])));
+        std::iter::once((name.as_str(), None))
+            .chain(dotted)
+            .flat_map(|(host, network)| [self.aliased(host, network), self.known(host, network)])
             .find(|found| !found.is_empty())
             .unwrap_or_default()
+    }
+
+    fn on<'a>(&'a self, network: Option<&'a str>) -> impl Iterator<Item = &'a View> {
+        self.0.iter().filter(move |view| network.is_none_or(|network| network == view.zone.network))
+    }
+
+    fn aliased(&self, host: &str, network: Option<&str>) -> Vec<IpAddr> {
+        let found = self.on(network).filter_map(|view| Some(view.zone.addresses(view.aliases.get(host)?)));
+        found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    fn known(&self, host: &str, network: Option<&str>) -> Vec<IpAddr> {
+        let plain = self.on(network).filter(|view| !view.aliases.contains_key(host));
+        plain.map(|view| view.zone.addresses(host)).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// What an address is called: `name.network`.
     #[must_use]
     pub fn name(&self, ip: IpAddr) -> Option<String> {
-        self.0.iter().find_map(|zone| zone.name(ip))
+        self.0.iter().find_map(|view| view.zone.name(ip))
     }
 }
 
@@ -100,7 +132,7 @@ mod tests {
         let (one, two) = (IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3]));
         zone.insert(one, &["Web".into(), "www".into()]);
         zone.insert(two, &["web2".into(), "www".into()]);
-        let zones = Zones(vec![Arc::new(Zone::new("other")), zone.clone()]);
+        let zones = Zones(vec![Arc::new(Zone::new("other")).into(), zone.clone().into()]);
         assert_eq!(zones.addresses("WEB."), [one]);
         assert_eq!(zones.addresses("web.front"), [one]);
         assert_eq!(zones.addresses("www"), [one, two]);
@@ -110,5 +142,18 @@ mod tests {
         assert!(zones.addresses("web").is_empty());
         assert_eq!(zones.addresses("www"), [two]);
         assert_eq!(zones.name(one), None);
+    }
+
+    #[test]
+    fn a_link_names_whoever_has_the_other_name_now() {
+        let zone = Arc::new(Zone::new("front.end"));
+        let zones = Zones(vec![View::from(zone.clone()).with_aliases([("DB".into(), "mysql".into())])]);
+        assert!(zones.addresses("db").is_empty());
+        let (one, two) = (IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 3]));
+        zone.insert(one, &["mysql".into()]);
+        zone.insert(two, &["db".into()]);
+        assert_eq!(zones.addresses("db"), [one]);
+        assert_eq!(zones.addresses("mysql.front.end"), [one]);
+        assert_eq!(zones.addresses("db.front.end"), [one]);
     }
 }

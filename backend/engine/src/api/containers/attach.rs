@@ -114,9 +114,6 @@ impl Attachment {
     }
 }
 
-/// What a client has to read the head of an answer before the log follows.
-const HEAD_START: std::time::Duration = std::time::Duration::from_millis(5);
-
 #[derive(Clone, Copy)]
 struct Wanted {
     logs: bool,
@@ -134,9 +131,6 @@ enum Source {
 async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn ReadWrite>, plan: Plan) {
     let Attachment { container, source, wanted, .. } = attachment;
     if wanted.logs {
-        // docker-py reads the answer's head through a buffer that it then drops, with whatever came in the same
-        // piece. moby is slower to open its log.
-        tokio::time::sleep(HEAD_START).await;
         replay(&container, &wanted, plan.raw, &mut client).await;
     }
     let stream = match source {

@@ -2,28 +2,34 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::api::body::{self, JsonBody};
 use crate::api::query::Parameters;
 use crate::container::create::{self, Wanted};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::http::version::ApiVersion;
+
+use super::mac;
 
 pub async fn create(
     State(engine): State<Arc<Engine>>,
     Query(query): Query<Parameters>,
-    body: Bytes,
+    Extension(version): Extension<ApiVersion>,
+    JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
-    let wanted: Wanted = crate::api::json_body(&body)?;
+    let mut wanted = Wanted { config: body::decode(body.clone())?, around: body::decode(body)? };
     if wanted.config.image.is_empty() {
         return Err(ApiError::invalid("config cannot be empty in order to create a container"));
     }
-    let (container, warnings) = create::create(&engine, query.text("name"), wanted).await?;
+    let deprecated = mac::adopt(&mut wanted, version)?;
+    let (container, mut warnings) = create::create(&engine, query.text("name"), wanted).await?;
+    warnings.extend(deprecated);
     Ok(created(container.id.as_str(), &warnings))
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::query::{Parameters, moment};
 use crate::container::record::Status;
 use crate::container::{
-    pause as freezer, remove as removal, rename as naming, start as starting, stop as stopping,
+    links, pause as freezer, remove as removal, rename as naming, start as starting, stop as stopping,
 };
 use crate::engine::Engine;
 use crate::error::ApiResult;
@@ -41,7 +41,7 @@ pub async fn restart(
     Query(query): Query<Parameters>,
 ) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
-    stopping::restart(&engine, &container, &how(&query)?).await?;
+    stopping::restart(&engine, &container, &name, &how(&query)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -81,12 +81,25 @@ pub async fn rename(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A container may be called by the alias that another has for it.
+pub async fn remove_by_link(
+    engine: Shared,
+    Path((parent, alias)): Path<(String, String)>,
+    query: Query<Parameters>,
+) -> ApiResult<StatusCode> {
+    remove(engine, Path(links::full_name(&parent, &alias)), query).await
+}
+
 pub async fn remove(
     State(engine): Shared,
     Path(name): Name,
     Query(query): Query<Parameters>,
 ) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
+    if query.flag("link") {
+        links::unlink(&engine, &name)?;
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let options = removal::Options { force: query.flag("force"), volumes: query.flag("v") };
     removal::remove(&engine, &container, options).await?;
     Ok(StatusCode::NO_CONTENT)

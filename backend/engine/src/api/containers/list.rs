@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::query::{Filters, Parameters};
 use crate::container::record::Status;
-use crate::container::{Container, Record, inspect as shape, summary};
+use crate::container::{Container, Record, inspect as shape, links, summary};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 
@@ -49,12 +49,14 @@ pub async fn list(
     let wanted = Selection::new(&engine, &filters)?;
     let now = time::OffsetDateTime::now_utc();
     let mut answer = Vec::new();
+    let names = engine.containers.names();
     for container in engine.containers.all() {
         let record = container.record().clone();
         if (!all && !record.state.status.counts_as_running()) || !wanted.takes(&engine, &record) {
             continue;
         }
-        let mut summary = summary::summary(&record, &image_name(&engine, &record), now);
+        let own = names.get(&record.id).map(Vec::as_slice).unwrap_or_default();
+        let mut summary = summary::summary(&record, own, &image_name(&engine, &record), now);
         if query.flag("size") {
             add_size(&engine, &container, &mut summary);
         }
@@ -193,7 +195,11 @@ pub async fn inspect(
 ) -> ApiResult<Json<Value>> {
     let container = engine.containers.find(&name)?;
     let record = container.record().clone();
-    let mut around = shape::Around { exec_ids: engine.execs.of(&container.id), ..shape::Around::default() };
+    let mut around = shape::Around {
+        exec_ids: engine.execs.of(&container.id),
+        links: links::shown(&engine, &record),
+        ..shape::Around::default()
+    };
     if query.flag("size") {
         let (written, seen) = engine.images.rootfs_size(container.id.as_str()).unwrap_or_default();
         around.size_rw = Some(written);

@@ -6,6 +6,7 @@ mod create;
 mod lifecycle;
 mod list;
 mod logs;
+mod mac;
 mod observe;
 mod wait;
 
@@ -24,6 +25,7 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/containers/create", post(create::create))
         .route("/containers/prune", post(lifecycle::prune))
         .route("/containers/{name}", delete(lifecycle::remove))
+        .route("/containers/{parent}/{alias}", delete(lifecycle::remove_by_link))
         .route("/containers/{name}/json", get(list::inspect))
         .route("/containers/{name}/start", post(lifecycle::start))
         .route("/containers/{name}/stop", post(lifecycle::stop))

@@ -12,6 +12,7 @@ use drydock_shim::protocol::{Reply, Request};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::api::body::JsonBody;
 use crate::api::query::Parameters;
 use crate::container::shim::{Connection, ShimError};
 use crate::container::{Container, publish, stats as samples, top as processes, update as limits};
@@ -84,9 +85,8 @@ pub async fn stats(
 pub async fn update(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
-    body: Bytes,
+    JsonBody(wanted): JsonBody<ContainerUpdateBody>,
 ) -> ApiResult<Json<Value>> {
-    let wanted: ContainerUpdateBody = crate::api::json_body(&body)?;
     let container = engine.containers.find(&name)?;
     limits::update(&engine, &container, wanted).await?;
     Ok(Json(json!({ "Warnings": [] })))

@@ -22,7 +22,8 @@ pub async fn wait(
     let mut phase = container.phase();
     let before = phase.borrow().exits;
     let done: fn(&Phase, u64) -> bool = match query.text("condition").unwrap_or("not-running") {
-        "not-running" => |phase, _| !phase.running || phase.removed,
+        // One that is between two restarts counts as running; its next end is waited for, not its last.
+        "not-running" => |phase, before| !phase.running || phase.exits > before || phase.removed,
         "next-exit" => |phase, before| phase.exits > before || phase.removed,
         "removed" => |phase, _| phase.removed,
         other => return Err(ApiError::invalid(format!("invalid condition: \"{other}\""))),

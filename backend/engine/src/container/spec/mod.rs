@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub host: &'a Host,
     pub rootfs: &'a Path,
     pub who: Who,
+    /// What links add to the environment.
+    pub linked: Vec<String>,
     pub namespaces: Namespaces,
     pub shm: Shm,
     pub files: &'a [(&'static str, PathBuf)],
@@ -106,7 +108,7 @@ pub fn build(input: &Input<'_>) -> Result<Spec, SpecError> {
     spec.set_process(Some(process::process(
         Parts {
             args: arguments(record, input.init.is_some()),
-            env: process::environment(record, record.config.tty, &[], &input.who.home),
+            env: process::environment(record, record.config.tty, (&input.linked, &[]), &input.who.home),
             cwd: &record.config.working_dir,
             tty: record.config.tty,
             who: input.who.clone(),

@@ -81,13 +81,15 @@ fn capabilities(names: &BTreeSet<&'static str>, root: bool) -> LinuxCapabilities
     capabilities
 }
 
-/// Defaults below what the image and the user set.
-pub fn environment(record: &Record, tty: bool, more: &[String], home: &str) -> Vec<String> {
+/// Defaults below what the image and the user set. `around`: what links say, which yields to the container's own
+/// variables, and what is set for this process alone.
+pub fn environment(record: &Record, tty: bool, around: (&[String], &[String]), home: &str) -> Vec<String> {
+    let (linked, more) = around;
     let mut env = vec![PATH.to_owned(), format!("HOSTNAME={}", record.hostname())];
     if tty {
         env.push("TERM=xterm".into());
     }
-    for variable in record.config.env.iter().chain(more) {
+    for variable in linked.iter().chain(&record.config.env).chain(more) {
         set(&mut env, variable);
     }
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {

@@ -36,6 +36,7 @@ pub const TEST: &[&str] = &[
     "rsyslog",
     "rsyslog-gnutls",
     "systemd",
+    "python3-venv",
 ];
 
 /// Installs those of `packages` that are missing.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use drydock_shim::protocol::Streams;
 use tokio::net::UnixStream;
@@ -30,6 +31,19 @@ pub struct WaitingAttach {
     pub ready: oneshot::Sender<(UnixStream, Vec<u8>)>,
 }
 
+/// How long the end of a process waits for clients that do not read; moby's time.
+const HEARING: Duration = Duration::from_secs(2);
+
+/// An attached client.
+#[derive(Debug)]
+pub struct Listener(watch::Sender<usize>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// One container. Its record is behind a lock that is never held across an await; verbs that take several
 /// steps hold [`Container::verbs`].
 #[derive(Debug)]
@@ -48,6 +62,8 @@ pub struct Container {
     record: Mutex<Record>,
     phase: watch::Sender<Phase>,
     waiting: Mutex<Vec<WaitingAttach>>,
+    /// How many clients are attached and have not heard the end yet.
+    listeners: watch::Sender<usize>,
     /// Wakes the restart delay and stops health checks when the user interferes.
     pub interrupt: tokio::sync::Notify,
 }
@@ -75,6 +91,7 @@ impl Container {
             record: Mutex::new(record),
             phase: watch::Sender::new(phase),
             waiting: Mutex::default(),
+            listeners: watch::Sender::new(0),
             interrupt: tokio::sync::Notify::new(),
         }
     }
@@ -129,6 +146,19 @@ impl Container {
 
     pub fn take_waiting(&self) -> Vec<WaitingAttach> {
         std::mem::take(&mut *self.waiting.lock().expect("no holder of the queue panics"))
+    }
+
+    /// Counts a client that is to hear everything, until the answer is dropped.
+    pub fn listen(&self) -> Listener {
+        self.listeners.send_modify(|count| *count += 1);
+        Listener(self.listeners.clone())
+    }
+
+    /// Returns when every attached client has what the process said, or has had its time: an end that is known
+    /// before its last words are heard takes them from programs that wait for it (dockerode's tests do).
+    pub async fn heard(&self) {
+        let mut listeners = self.listeners.subscribe();
+        let _ = tokio::time::timeout(HEARING, listeners.wait_for(|count| *count == 0)).await;
     }
 
     pub fn log_path(&self) -> PathBuf {

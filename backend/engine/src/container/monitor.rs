@@ -36,6 +36,7 @@ pub fn watch(
     tokio::spawn(async move {
         let begun = Instant::now();
         let exit = wait(&engine, &container, control).await;
+        container.heard().await;
         let verdict = settle(&engine, &container, &exit);
         release(&engine, &container).await;
         drop(run);

@@ -1,7 +1,9 @@
 //! What the genuine docker command line sees of the engine. Every test has a machine of its own.
 
+mod bollard;
 mod build;
 mod daemon;
+mod docker_py;
 mod faults;
 mod images;
 mod lifecycle;

@@ -11,10 +11,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
-use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::api::images::bodies;
 use crate::api::query::Parameters;
 use crate::container::record::rfc3339;
 use crate::container::view::{View, path_of};
@@ -200,7 +200,7 @@ impl Drop for Chunks {
     }
 }
 
-/// `PUT`: an archive is unpacked into a directory of the container.
+/// `PUT`: an archive, which may be compressed, is unpacked into a directory of the container.
 pub async fn put(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
@@ -219,19 +219,14 @@ pub async fn put(
         return Err(ApiError::invalid("extraction point is not a directory"));
     }
     drop(target);
-    let stream = request.into_body().into_data_stream().map_err(std::io::Error::other);
-    let mut reader = tokio_util::io::SyncIoBridge::new(tokio_util::io::StreamReader::new(stream));
-    let unpacked = tokio::task::spawn_blocking(move || {
+    let unpacked = bodies::blocking_reader(request.into_body(), move |reader| {
         // Through the directory itself: the place cannot be exchanged while it is open.
-        let unpacked = drydock_images::unpack::unpack(&mut reader, &path_of(&place).join("."));
-        // What follows the archive's end belongs to the request still.
-        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        let unpacked =
+            drydock_images::unpack::unpack(&mut bodies::unzipped(reader), &path_of(&place).join("."));
         drop(view);
         unpacked
-    })
-    .await
-    .map_err(|error| internal(&error))?;
-    unpacked.map_err(|error| internal(&error))?;
+    });
+    unpacked.await?.map_err(|error| internal(&error))?;
     crate::container::publish(&engine, &container, "extract-to-dir", []);
     Ok(StatusCode::OK)
 }
@@ -259,6 +254,10 @@ pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>
         .await
         .map_err(|error| internal(&error))?
         .map_err(|error| internal(&error))?;
+    // A list that was never begun is `null` in Go.
+    if changes.is_empty() {
+        return Ok(Json(Value::Null).into_response());
+    }
     let list: Vec<Value> =
         changes.iter().map(|change| json!({ "Path": change.path, "Kind": change.kind as u8 })).collect();
     Ok(Json(list).into_response())

@@ -10,6 +10,7 @@ use http::StatusCode;
 use tokio::net::UnixStream;
 
 use crate::api::query::Parameters;
+use crate::container::live::Listener;
 use crate::container::record::Status;
 use crate::container::{Container, shim};
 use crate::engine::Engine;
@@ -62,6 +63,7 @@ struct Attachment {
     wanted: Wanted,
     keys: DetachKeys,
     stdin_once: bool,
+    listener: Listener,
 }
 
 impl Attachment {
@@ -90,6 +92,7 @@ impl Attachment {
             stderr: query.flag("stderr"),
         };
         let wanted = Wanted { logs: query.flag("logs"), live: query.flag("stream"), streams, tty };
+        let listener = container.listen();
         let source = match (wanted.live, status.is_live()) {
             (false, _) => Source::Nothing,
             (true, true) => Source::Shim(
@@ -99,7 +102,7 @@ impl Attachment {
             ),
             (true, false) => Source::AtStart(container.attach_at_start(streams)),
         };
-        Ok(Self { container, source, wanted, keys, stdin_once })
+        Ok(Self { container, source, wanted, keys, stdin_once, listener })
     }
 
     fn plan(&self, raw: bool, can_send: bool) -> Plan {
@@ -129,7 +132,7 @@ enum Source {
 }
 
 async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn ReadWrite>, plan: Plan) {
-    let Attachment { container, source, wanted, .. } = attachment;
+    let Attachment { container, source, wanted, listener, .. } = attachment;
     if wanted.logs {
         replay(&container, &wanted, plan.raw, &mut client).await;
     }
@@ -141,7 +144,7 @@ async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn 
     };
     let Some((stream, first)) = stream else { return };
     crate::container::publish(&engine, &container, "attach", []);
-    let (end, _) = pump::run(client, stream, first, plan, |_| ()).await;
+    let (end, _) = pump::run(client, stream, first, plan, |_| drop(listener)).await;
     if end == End::Detached {
         crate::container::publish(&engine, &container, "detach", []);
     }

@@ -68,11 +68,11 @@ impl Read for BodyReader {
     }
 }
 
-/// The archive inside a gzip or zstd stream, or the stream itself.
+/// The archive inside a compressed stream, or the stream itself.
 pub fn unzipped(reader: BodyReader) -> Box<dyn Read> {
     let reader = BufReader::with_capacity(128 * 1024, reader);
     // The error, if any, comes again when the archive is read.
-    drydock_images::decompress(reader).unwrap_or_else(|error| Box::new(Failing(Some(error))))
+    drydock_builder::decompress(reader).unwrap_or_else(|error| Box::new(Failing(Some(error))))
 }
 
 struct Failing(Option<io::Error>);

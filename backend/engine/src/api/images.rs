@@ -172,9 +172,10 @@ async fn import(engine: Arc<Engine>, create: Create, body: Body) -> ApiResult {
         }
     };
     let comment = if create.message.is_empty() { "Imported from -".to_owned() } else { create.message };
-    let id =
-        blocking_reader(body, move |reader| engine.images.import(bodies::unzipped(reader), name.as_ref(), &config, &comment))
-            .await?;
+    let id = blocking_reader(body, move |reader| {
+        engine.images.import(bodies::unzipped(reader), name.as_ref(), &config, &comment)
+    })
+    .await?;
     Ok(respond(async move |progress: Progress| {
         progress.say(&id?);
         Ok(())

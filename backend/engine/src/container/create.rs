@@ -28,6 +28,8 @@ use crate::wire::ContainerConfig;
 pub struct Wanted {
     pub config: ContainerConfig,
     pub around: Around,
+    /// See [`Record::of_build`].
+    pub of_build: bool,
 }
 
 /// What is said beside the container's own configuration.
@@ -37,9 +39,6 @@ pub struct Around {
     pub host_config: Option<HostConfig>,
     #[serde(rename = "NetworkingConfig", default)]
     pub networking: Option<Networking>,
-    /// See [`Record::of_build`].
-    #[serde(skip)]
-    pub of_build: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::container::record::{Status, now};
 use crate::container::restart::{self, Verdict};
 use crate::container::shim::{self, Connection};
-use crate::container::{Container, remove, stray};
+use crate::container::{Container, Record, remove, stray};
 use crate::engine::Engine;
 
 /// A run at least this long makes the next restart's delay short again.
@@ -94,8 +94,8 @@ pub fn settle(engine: &Engine, container: &Container, exit: &Exit) -> Verdict {
             record.state.oom_killed = exit.oom_killed;
             record.state.finished_at.clone_from(&exit.finished_at);
             record.state.pid = 0;
-            // Nobody answers there any more, even before they are given back.
-            record.ports.clear();
+            // Nobody answers there any more, even before it is given back.
+            forget_network(record);
             verdict
         })
         .unwrap_or(Verdict::Stay);
@@ -138,13 +138,16 @@ pub async fn release(engine: &Engine, container: &Container) {
     for point in points.iter().filter(|point| !point.name.is_empty()) {
         engine.volumes.note_use("unmount", &point.name, &container.id, &point.destination);
     }
-    container.note(|record| {
-        record.sandbox = None;
-        record.ports.clear();
-        for endpoint in record.networks.values_mut() {
-            *endpoint = super::start::asked_only(endpoint);
-        }
-    });
+    container.note(forget_network);
+}
+
+/// Leaves of the network what was asked for.
+fn forget_network(record: &mut Record) {
+    record.sandbox = None;
+    record.ports.clear();
+    for endpoint in record.networks.values_mut() {
+        *endpoint = super::start::asked_only(endpoint);
+    }
 }
 
 /// Starts it again, or removes it, as it was created to.

@@ -23,7 +23,8 @@ pub async fn create(
     Extension(version): Extension<ApiVersion>,
     JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
-    let mut wanted = Wanted { config: body::decode(body.clone())?, around: body::decode(body)? };
+    let mut wanted =
+        Wanted { config: body::decode(body.clone())?, around: body::decode(body)?, of_build: false };
     if wanted.config.image.is_empty() {
         return Err(ApiError::invalid("config cannot be empty in order to create a container"));
     }

@@ -39,7 +39,7 @@ impl Inbox {
         let (_, length) = retry(|| rustix::net::recv(io::stdin(), &mut *buffer, RecvFlags::TRUNC))?;
         match length {
             0 => Ok(None),
-            ..=LONGEST_ENTRY => Ok(Some(&self.buffer[..length])),
+            1..=LONGEST_ENTRY => Ok(Some(&self.buffer[..length])),
             _ => Err(io::Error::other(format!("an entry of {length} bytes"))),
         }
     }

@@ -20,6 +20,17 @@ cargo build --quiet --release --package drydock-runtime --example bare_clone
 bare=$(bench/bare_clone.sh "$target/examples/bare_clone" "$scratch" | tee /dev/stderr | grep --only-matching '[0-9]*$')
 tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
 
+# pss PID…: KiB of these processes and all below them.
+pss() {
+    local total=0 pid part
+    for pid in "$@"; do
+        part=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || true)
+        # shellcheck disable=SC2046  # one argument per child
+        total=$((total + ${part:-0} + $(pss $(cat /proc/"$pid"/task/*/children 2>/dev/null))))
+    done
+    echo "$total"
+}
+
 # engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, until its socket answers.
 engine() {
     local name=$1 began
@@ -29,10 +40,10 @@ engine() {
         --host "unix://$scratch/$name.sock" --data-root "$scratch/$name/data" --exec-root "$scratch/$name/exec" \
         --pidfile "$scratch/$name.pid" >"$scratch/$name.log" 2>&1 &
     pids+=("$!")
-    until curl --silent --fail --unix-socket "$scratch/$name.sock" http://d/_ping >/dev/null; do
-        kill -0 "$!" 2>/dev/null || { tail -n 5 "$scratch/$name.log" >&2; exit 1; }
-    done
-    echo "$name: start to /_ping $(( ($(date +%s%N) - began) / 1000000 )) ms"
+    "$target/drydock-bench" ready "$!" "$scratch/$name.sock" || { tail -n 5 "$scratch/$name.log" >&2; exit 1; }
+    echo "$name: start to /_ping $(( ($(date +%s%N) - began) / 1000000 )) ms (aim 30)"
+    sleep 5
+    echo "$name: idle $(pss "$!") KiB PSS (aim 6144)"
     docker --host "unix://$scratch/$name.sock" import --change 'CMD ["sh"]' "$scratch/busybox.tar" bench:latest >/dev/null
 }
 

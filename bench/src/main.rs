@@ -1,5 +1,6 @@
 //! Times a Docker engine through its API, or an OCI runtime by its command line, side by side with peers: `drydock-bench
-//! engine IMAGE BARE_MICROSECONDS NAME=SOCKET…`, `drydock-bench runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…`.
+//! engine IMAGE BARE_MICROSECONDS NAME=SOCKET…`, `drydock-bench runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…`;
+//! `drydock-bench ready PID SOCKET` waits for the first answer of an engine.
 //!
 //! Runs are interleaved (A B A B …), since these machines are shared and their speed drifts: trust the ratios.
 #![forbid(unsafe_code)]
@@ -9,7 +10,17 @@ mod http;
 mod runtime;
 mod table;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+
+/// Waits until an engine answers its first ping; without the starts of a program for every question.
+fn ready(pid: &str, socket: &str) -> Result<()> {
+    let alive = || std::path::Path::new("/proc").join(pid).exists();
+    while http::Client::connect(socket).and_then(|mut client| client.call("GET", "/_ping", None)).is_err() {
+        ensure!(alive(), "process {pid} ended before it answered on {socket}");
+        std::thread::sleep(std::time::Duration::from_micros(200));
+    }
+    Ok(())
+}
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,8 +31,9 @@ fn main() -> Result<()> {
         Some((command, rest)) if command == "runtime" && rest.len() >= 3 => {
             runtime::compare(rest[0].as_ref(), rest[1].parse::<f64>()? / 1e3, &rest[2..])
         }
+        Some((command, [pid, socket])) if command == "ready" => ready(pid, socket),
         _ => bail!(
-            "usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…, or runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…"
+            "usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…, runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…, or ready PID SOCKET"
         ),
     }
 }

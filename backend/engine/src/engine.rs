@@ -89,6 +89,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether a container that has the volume runs.
+    pub fn volume_is_live(&self, volume: &str) -> bool {
+        self.containers.all().into_iter().any(|container| {
+            let record = container.record();
+            record.state.status.is_live() && record.mounts.iter().any(|point| point.name == volume)
+        })
+    }
+}
+
 /// `DATA_ROOT/engine-id`, made at the first start.
 fn own_id(config: &Config) -> Result<String, OpenError> {
     let path = config.data_root.join("engine-id");

@@ -43,6 +43,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, format!("{what} is not implemented by this engine yet"))
     }
 
+    /// The same failure of a larger verb: `verb: failure`.
+    #[must_use]
+    pub fn of(mut self, verb: &str) -> Self {
+        // Nothing to change is no failure.
+        if self.status != StatusCode::NOT_MODIFIED {
+            self.message = format!("{verb}: {}", self.message);
+        }
+        self
+    }
+
     /// An error with every cause behind it, as moby's wrapped errors read: `a: b: c`.
     pub fn chain(status: StatusCode, error: &dyn std::error::Error) -> Self {
         Self::new(status, chain(error))
@@ -54,7 +64,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.to_string();
+        let cause_text = cause.downcast_ref().map_or_else(|| cause.to_string(), plain);
         if !text.ends_with(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -62,6 +72,15 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The system's words without Rust's ` (os error 2)`, in small letters as Go has them.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_lowercase(),
+        None => text,
+    }
 }
 
 impl IntoResponse for ApiError {

@@ -1,7 +1,11 @@
 //! What this kernel, and the namespaces we were started in, let the engine do. Read once.
 
+mod controls;
+
 use std::fs;
 use std::path::Path;
+
+pub use controls::Controls;
 
 /// Facts about where the engine runs.
 #[derive(Clone, Debug)]
@@ -12,6 +16,7 @@ pub struct Host {
     pub in_user_namespace: bool,
     /// `/sys/fs/cgroup` is cgroup2 alone.
     pub cgroup_v2: bool,
+    pub controls: Controls,
     pub kernel: String,
     pub os: String,
     pub os_version: String,
@@ -24,10 +29,12 @@ impl Host {
     pub fn detect() -> Self {
         let uname = rustix::system::uname();
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         Self {
             capabilities: bounding_set(),
             in_user_namespace: in_user_namespace(),
-            cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            cgroup_v2,
+            controls: Controls::detect(cgroup_v2),
             kernel: uname.release().to_string_lossy().into_owned(),
             os: os_release(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".into()),
             os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),

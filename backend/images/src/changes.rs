@@ -48,7 +48,24 @@ impl Snapshot {
             };
             found.insert(path.clone(), kind);
             if meta.is_dir() {
+                if kind == Kind::Modified && crate::pack::is_opaque(&self.upper.join(&path)) {
+                    self.hidden(&path, found)?;
+                }
                 self.walk(&path, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder that was removed and made again hides what the image has in it; what is there again is found later.
+    fn hidden(&self, folder: &Path, found: &mut BTreeMap<PathBuf, Kind>) -> io::Result<()> {
+        for layer in &self.lower {
+            let Ok(entries) = fs::read_dir(layer.join(folder)) else { continue };
+            for entry in entries {
+                let path = folder.join(entry?.file_name());
+                if self.is_below(&path) {
+                    found.insert(path, Kind::Deleted);
+                }
             }
         }
         Ok(())

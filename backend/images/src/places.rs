@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::snapshot::{Snapshot, copy_owner_and_mode};
@@ -41,7 +41,11 @@ impl Snapshot {
             let target = folder.join(path);
             match place {
                 Place::Folder => fs::create_dir(target)?,
-                Place::File => drop(fs::File::create_new(target)?),
+                Place::File => {
+                    fs::File::create_new(&target)?;
+                    // As moby has them; only `/.dockerenv` is seen, mounts lie over the others.
+                    fs::set_permissions(target, fs::Permissions::from_mode(0o755))?;
+                }
                 Place::Link(text) => symlink(text, target)?,
             }
         }

@@ -125,6 +125,16 @@ impl Store {
         Ok(snapshot)
     }
 
+    /// The folders of a tree that shows an image and nothing else: no places are made in it for a container's mounts.
+    pub fn prepare_image(&self, name: &str, image: &Image) -> Result<Snapshot, SnapshotError> {
+        if self.layer_paths(image).len() != image.layers.len() {
+            return Err(SnapshotError::LayerMissing(image.id.clone()));
+        }
+        make(&self.snapshot_folder(name)?)?;
+        let layers: Vec<_> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        self.prepare_bare(name, &layers, Durability::Volatile)
+    }
+
     /// The folders of a root file system over these layers, bottom first, in a folder that is there already: of no
     /// container, and so without the places that one is given.
     pub(crate) fn prepare_bare(

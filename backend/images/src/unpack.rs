@@ -32,6 +32,10 @@ pub enum UnpackError {
     Open { path: PathBuf, source: io::Error },
     #[error("read the archive")]
     Archive(#[source] io::Error),
+    #[error("cannot overwrite directory {0:?} with non-directory")]
+    OverFolder(PathBuf),
+    #[error("cannot overwrite non-directory {0:?} with directory")]
+    OverFile(PathBuf),
     #[error("{0:?} would leave the layer")]
     Escapes(PathBuf),
     #[error("create {path:?}")]
@@ -73,6 +77,11 @@ pub fn extract(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
     run(archive, root, Form::Archive, None)
 }
 
+/// [`extract`] that refuses to put a file where a folder is, or a folder where a file is.
+pub fn copy_in(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackError> {
+    run(archive, root, Form::Copy, None)
+}
+
 /// [`extract`], and tells the digest of every regular file's content while it passes.
 pub fn extract_hashed(archive: impl Read, root: OwnedFd, seen: Seen<'_>) -> Result<u64, UnpackError> {
     run(archive, root, Form::Archive, Some(seen))
@@ -91,7 +100,15 @@ pub(crate) fn apply(archive: impl Read, root: OwnedFd) -> Result<u64, UnpackErro
 enum Form {
     Layer,
     Archive,
+    /// An archive that replaces files by files alone.
+    Copy,
     Onto,
+}
+
+impl Form {
+    const fn is_plain(self) -> bool {
+        matches!(self, Self::Archive | Self::Copy)
+    }
 }
 
 fn run(archive: impl Read, root: OwnedFd, form: Form, seen: Option<Seen<'_>>) -> Result<u64, UnpackError> {
@@ -110,7 +127,7 @@ fn run(archive: impl Read, root: OwnedFd, form: Form, seen: Option<Seen<'_>>) ->
         match entry {
             Ok(entry) => unpacking.entry(entry)?,
             // The docker CLI ends some archives right after the last file. A file that is cut itself is an error before.
-            Err(error) if form == Form::Archive && is_cut_padding(&error) => break,
+            Err(error) if form.is_plain() && is_cut_padding(&error) => break,
             Err(error) => return Err(UnpackError::Archive(error)),
         }
     }
@@ -162,10 +179,11 @@ impl Unpacking<'_> {
         }
         let attributes = attributes(&mut entry).map_err(UnpackError::Archive)?;
         let Some(name) = path.file_name().map(|name| name.as_bytes().to_vec()) else {
-            return if self.form == Form::Archive { Ok(()) } else { self.root_folder(&attributes) };
+            return if self.form.is_plain() { Ok(()) } else { self.root_folder(&attributes) };
         };
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        if self.form == Form::Archive {
+        if self.form.is_plain() {
+            self.refuse_exchange(&path, &folder, kind)?;
             return self.create(&path, &folder, kind, &mut entry, &attributes);
         }
         if name == OPAQUE {
@@ -179,6 +197,21 @@ impl Unpacking<'_> {
             return self.whiteout(&folder, deleted);
         }
         self.create(&path, &folder, kind, &mut entry, &attributes)
+    }
+
+    fn refuse_exchange(&mut self, path: &Path, folder: &Path, kind: EntryType) -> Result<(), UnpackError> {
+        if self.form != Form::Copy {
+            return Ok(());
+        }
+        let parent = self.open_parent(folder)?;
+        let name = path.file_name().unwrap_or_default();
+        let there = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+        let Ok(there) = there.map(|stat| FileType::from_raw_mode(stat.st_mode)) else { return Ok(()) };
+        match (there == FileType::Directory, kind == EntryType::Directory) {
+            (true, false) => Err(UnpackError::OverFolder(path.to_owned())),
+            (false, true) => Err(UnpackError::OverFile(path.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     fn create(

@@ -79,9 +79,9 @@ pub enum InitError {
     Session(#[source] io::Error),
     #[error("begin a session keyring")]
     Keyring(#[source] io::Error),
-    #[error("set the host name")]
+    #[error("sethostname")]
     HostName(#[source] io::Error),
-    #[error("set the domain name")]
+    #[error("setdomainname")]
     DomainName(#[source] io::Error),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),

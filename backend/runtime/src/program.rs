@@ -64,23 +64,14 @@ impl ProgramError {
     pub fn kind(&self) -> Kind {
         match self {
             ProgramError::Lookup(error) => error.kind(),
-            // The file exists, or lookup would have failed: its interpreter does not.
-            ProgramError::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
-            ProgramError::Exec { source, .. }
-                if matches!(source.raw_os_error(), Some(errno::EACCES | errno::ENOEXEC)) =>
-            {
-                Kind::Permission
-            }
             _ => Kind::Other,
         }
     }
 }
 
-/// `errno.h`.
-mod errno {
-    pub const ENOEXEC: i32 = 8;
-    pub const EACCES: i32 = 13;
-}
+/// The status of a process whose program was found and allowed and could not be executed all the same: its
+/// interpreter is missing, or its format unknown.
+const NOT_EXECUTED: i32 = 255;
 
 /// A program found and allowed; only the filter and the executing are left.
 #[derive(Debug)]
@@ -144,13 +135,16 @@ impl Program<'_> {
             .map_err(ProgramError::Listener)
     }
 
-    /// Executes the program. Returns only what kept it from running.
+    /// Executes the program. Returns only what kept it from trying; a program that fails now has started already for
+    /// everyone else, so that its own stderr is told.
     pub fn execute(&self, prepared: &Prepared) -> ProgramError {
         if let Err(error) = self.seal(prepared) {
             return error;
         }
         let source = sys_process::exec(&prepared.file, &prepared.args, &prepared.env);
-        ProgramError::Exec { program: prepared.file.to_string_lossy().into_owned(), source }
+        let error = ProgramError::Exec { program: prepared.file.to_string_lossy().into_owned(), source };
+        eprintln!("{}", crate::failure::chain(&error));
+        sys_process::exit_now(NOT_EXECUTED)
     }
 
     /// The last step before `execve`: nothing else of ours has to pass the program's filter.

@@ -1,4 +1,4 @@
-//! `drydock-shim DIR`: the process that stays beside one container. `drydock-shim init -- CMD`: a first process that reaps.
+//! `drydock-shim DIR`: the process that stays beside one container. `drydock-shim -- CMD`: a first process that reaps.
 //! `drydock-shim compress FILE NANOS`: what a rotated log is compressed with.
 //!
 //! ```text
@@ -31,14 +31,15 @@ use nix::sys::signal::{SigSet, Signal};
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let result = match (words.next(), words.next()) {
-        (Some(word), Some(dashes)) if word == "init" && dashes == "--" => {
+        (Some(dashes), Some(command)) if dashes == "--" => {
+            let words = std::iter::once(command).chain(words);
             reaper::run(words.map(|word| word.to_string_lossy().into_owned()).collect())
         }
         (Some(word), Some(file)) if word == log::compress::SUBCOMMAND => {
             log::compress::run(std::iter::once(file).chain(words))
         }
         (Some(dir), None) => daemon(Path::new(&dir)),
-        _ => Err(anyhow::anyhow!("usage: drydock-shim DIR | drydock-shim init -- COMMAND…")),
+        _ => Err(anyhow::anyhow!("usage: drydock-shim DIR | drydock-shim -- COMMAND…")),
     };
     match result {
         Ok(code) => code,

@@ -19,8 +19,10 @@ pub fn run(command: Vec<String>) -> anyhow::Result<ExitCode> {
     let file = match lookup::find(program, &env) {
         Ok(file) => file,
         Err(error) => {
-            eprintln!("{error}");
+            // The words of tini, which is docker's.
             let missing = error.kind() == drydock_runtime::failure::Kind::NotFound;
+            let why = if missing { "No such file or directory" } else { "Permission denied" };
+            eprintln!("[FATAL tini ({})] exec {program} failed: {why}", std::process::id());
             return Ok(ExitCode::from(if missing { 127 } else { 126 }));
         }
     };

@@ -64,7 +64,7 @@ fn a_held_container_prints_nothing_before_its_client_says_start() {
 }
 
 #[test]
-fn a_held_container_whose_program_cannot_start_ends_its_shim() {
+fn a_program_that_cannot_be_executed_after_all_says_so_itself() {
     let mut folder = Folder::new("").held();
     std::fs::write(folder.dir.join("rootfs/bin/broken"), "#!/no/such/interpreter\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -72,11 +72,11 @@ fn a_held_container_whose_program_cannot_start_ends_its_shim() {
     folder.config["process"]["args"] = json!(["broken"]);
     folder.launched();
     let client = folder.attach(ALL);
-    let Reply::Failed(failure) = folder.ask(&Request::Start) else { panic!("it started") };
-    assert_eq!(failure.kind, FailureKind::NotFound, "{failure:?}");
-    assert_eq!(client.finish().2, None);
-    wait_until("the shim has gone", || !folder.dir.join("shim.sock").exists());
-    folder.assert_nothing_left();
+    assert!(matches!(folder.ask(&Request::Start), Reply::Started { .. }));
+    let (_, stderr, exit) = client.finish();
+    assert_eq!(String::from_utf8(stderr).unwrap(), "exec /bin/broken: no such file or directory\n");
+    assert_eq!(exit.unwrap().code, 255);
+    folder.exit();
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn an_init_reaps_orphans_and_ends_as_its_command_does() {
     let mut folder = Folder::new("");
     std::fs::copy(env!("CARGO_BIN_EXE_drydock-shim"), folder.dir.join("rootfs/init")).unwrap();
     let script = "(sleep 0.05 &) ; sleep 0.2; ps | tail -n +2 | head -1; exit 6";
-    folder.config["process"]["args"] = json!(["/init", "init", "--", "sh", "-c", script]);
+    folder.config["process"]["args"] = json!(["/init", "--", "sh", "-c", script]);
     folder.launched();
     assert_eq!(folder.exit().code, 6);
-    assert!(folder.log()[0].1.contains("/init init -- sh"), "{:?}", folder.log());
+    assert!(folder.log()[0].1.contains("/init -- sh"), "{:?}", folder.log());
 }

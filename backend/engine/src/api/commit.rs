@@ -29,7 +29,9 @@ async fn answer(
 ) -> ApiResult<Response> {
     let (container, mut wanted, changes) = read(query.as_deref().unwrap_or_default())?;
     let container = engine.containers.find(&container)?;
-    wanted.config = apply_changes(config.unwrap_or_default(), &changes)?;
+    // Nobody's configuration is the container's.
+    let config = config.unwrap_or_else(|| container.record().config.clone());
+    wanted.config = apply_changes(config, &changes)?;
     let id = commit(&engine, &container, wanted).await?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": id }))).into_response())
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::api::body::{self, JsonBody};
 use crate::api::containers::size;
 use crate::api::query::Parameters;
-use crate::container::exec::{Exec, ExecConfig};
+use crate::container::exec::{Exec, ExecConfig, ExecError};
 use crate::container::shim;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
@@ -37,8 +37,11 @@ async fn create(
     Path(name): Path<String>,
     JsonBody(config): JsonBody<ExecConfig>,
 ) -> ApiResult {
+    if config.cmd.is_empty() {
+        return Err(ExecError::NoCommand.into());
+    }
     let container = engine.containers.find(&name)?;
-    let exec = engine.execs.create(&engine, container, config)?;
+    let exec = engine.execs.create(&engine, container, &name, config)?;
     Ok((StatusCode::CREATED, Json(json!({ "Id": exec.id.as_str() }))).into_response())
 }
 
@@ -116,10 +119,10 @@ async fn serve(
     };
     let reader = match client {
         Ok(client) => {
-            let note = |end: &End| {
-                if let End::Process(exit) = end {
-                    exec.ended(&engine, exit.as_ref());
-                }
+            let note = |end: &End| match end {
+                End::Process(exit) => exec.ended(&engine, exit.as_ref()),
+                End::Detached => exec.detached(&engine),
+                End::Client => {}
             };
             pump::run(client, stream, first, plan, note).await.1
         }
@@ -155,8 +158,15 @@ async fn resize(
     Path(id): Path<String>,
     Query(query): Query<Parameters>,
 ) -> ApiResult<StatusCode> {
+    let size = size(&query)?;
     let exec = engine.execs.find(&id)?;
-    let request = protocol::Request::Resize { exec_id: Some(exec.id.to_string()), size: size(&query)? };
+    if !exec.is_running() {
+        return Err(ApiError::not_found(format!("NotFound: process does not exist {}: not found", exec.id)));
+    }
+    if !exec.config.tty {
+        return Ok(StatusCode::OK);
+    }
+    let request = protocol::Request::Resize { exec_id: Some(exec.id.to_string()), size };
     shim::command(&exec.container.run_dir, &request)
         .await
         .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?;

@@ -8,6 +8,7 @@ pub mod containers;
 mod exec;
 pub mod images;
 pub mod networks;
+mod order;
 pub mod query;
 mod system;
 mod usage;

@@ -104,6 +104,16 @@ impl Filters {
         self.every("label", matches) && self.every("label!", |wanted| !matches(wanted))
     }
 
+    /// The same, where anything but a word for yes or no is refused.
+    pub fn yes_or_no(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.get(name) {
+            [] => Ok(None),
+            [word] if matches!(word.as_str(), "1" | "true") => Ok(Some(true)),
+            [word] if matches!(word.as_str(), "0" | "false") => Ok(Some(false)),
+            words => Err(ApiError::invalid(format!("invalid filter '{name}=[{}]'", words.join(" ")))),
+        }
+    }
+
     /// A filter that is `true` or `false`; `None` without it.
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.get(name).first().map(|value| matches!(value.as_str(), "1" | "true" | "True"))

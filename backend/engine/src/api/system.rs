@@ -19,7 +19,7 @@ use crate::events::Message;
 use crate::http::version::{NEWEST, OLDEST};
 
 /// The engine release whose API this is.
-pub const RELEASE: &str = "28.5.1";
+pub const RELEASE: &str = "28.5.2";
 
 pub fn routes() -> Router<Arc<Engine>> {
     Router::new()

@@ -29,8 +29,8 @@ pub fn routes() -> Router<Arc<Engine>> {
 
 async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult<Json<Value>> {
     let filters = query.filters()?;
-    filters.only(&["dangling", "driver", "label", "label!", "name"])?;
-    let dangling = filters.flag("dangling");
+    filters.only(&["dangling", "driver", "label", "name"])?;
+    let dangling = filters.yes_or_no("dangling")?;
     let takes = |volume: &Volume| {
         let labels = volume.labels.clone().unwrap_or_default();
         filters.any("name", |name| volume.name.contains(name))
@@ -93,7 +93,7 @@ async fn prune(
 ) -> ApiResult<Json<Value>> {
     let filters = query.filters()?;
     filters.only(&["label", "label!", "all"])?;
-    let all = filters.flag("all").unwrap_or(false) || version.is_before(42);
+    let all = filters.yes_or_no("all")?.unwrap_or(false) || version.is_before(42);
     let mut deleted = Vec::new();
     let mut reclaimed = 0;
     for volume in engine.volumes.all() {

@@ -62,6 +62,13 @@ impl Cgroup {
         fs::read_to_string(path).ok()
     }
 
+    /// Nanoseconds on each processor; v2 does not say.
+    pub fn per_cpu(&self) -> Option<Vec<u64>> {
+        let text =
+            self.text("cpuacct", "cpuacct.usage_percpu", "").filter(|_| matches!(self, Self::V1(_)))?;
+        Some(text.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    }
+
     /// Time on processors: in all, in user mode, in the kernel; nanoseconds.
     pub fn cpu(&self) -> (u64, u64, u64) {
         match self {

@@ -80,11 +80,13 @@ pub async fn commit(
     let paused = wanted.while_running == WhileRunning::Pause && pause::pause(engine, container).await.is_ok();
     let images = engine.clone();
     let made = tokio::task::spawn_blocking(move || images.images.commit(&new)).await;
+    let made = made.map_err(CommitError::Wait).and_then(|made| Ok(made?));
+    if let Ok(id) = &made {
+        let said = [("comment", wanted.comment), ("imageID", id.clone()), ("imageRef", reference)];
+        publish(engine, container, "commit", said);
+    }
     if paused && let Err(error) = pause::unpause(engine, container).await {
         tracing::error!(container.id = %container.id, "{}", crate::error::chain(&error));
     }
-    let id = made.map_err(CommitError::Wait)??;
-    let said = [("comment", wanted.comment), ("imageID", id.clone()), ("imageRef", reference)];
-    publish(engine, container, "commit", said);
-    Ok(id)
+    made
 }

@@ -13,8 +13,7 @@ use crate::container::links::LinkError;
 use crate::container::mounts::{self, Kind, MountPoint, MountsError};
 use crate::container::names::{self, NameError};
 use crate::container::record::{State, now};
-use crate::container::spec;
-use crate::container::{Container, FindError, Record, links, live};
+use crate::container::{Container, FindError, Record, check, image_mounts, links, live};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::id::Id;
@@ -55,8 +54,8 @@ pub enum CreateError {
     Image(#[from] LookupError),
     #[error("no command specified")]
     NoCommand,
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    Refused(#[from] check::Refused),
     #[error(transparent)]
     Log(#[from] OptionError),
     #[error(transparent)]
@@ -74,6 +73,12 @@ pub enum CreateError {
     #[error(transparent)]
     Seed(#[from] volume::SeedError),
     #[error(transparent)]
+    ImageMount(#[from] image_mounts::ImageMountError),
+    #[error("source {0} is not directory")]
+    NotADirectory(String),
+    #[error("cannot mount volume over existing file, file exists {0}")]
+    OverFile(String),
+    #[error(transparent)]
     Save(#[from] live::SaveError),
 }
 
@@ -81,13 +86,14 @@ impl From<CreateError> for ApiError {
     fn from(error: CreateError) -> Self {
         let status = match error {
             CreateError::Image(error) => return error.into(),
-            CreateError::VolumesFrom(error) => return error.into(),
             CreateError::Volume(error) => return error.into(),
+            CreateError::ImageMount(image_mounts::ImageMountError::Image(error)) => return error.into(),
             CreateError::Link(error) => return error.into(),
             CreateError::Name(NameError::Taken(_)) => StatusCode::CONFLICT,
             CreateError::Name(NameError::Invalid(_))
             | CreateError::NoCommand
-            | CreateError::Invalid(_)
+            | CreateError::Refused(_)
+            | CreateError::VolumesFrom(_)
             | CreateError::Log(_)
             | CreateError::Mounts(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -102,10 +108,11 @@ pub async fn create(
     name: Option<&str>,
     wanted: Wanted,
 ) -> Result<(Arc<Container>, Vec<String>), CreateError> {
-    let image = engine.images.lookup(&wanted.config.image)?;
     let mut host_config = wanted.around.host_config.unwrap_or_default();
-    let warnings = check(engine, &mut host_config)?;
     let mut config = wanted.config;
+    let warnings = check::settings(&mut config, &mut host_config, &engine.config, &engine.host)?;
+    check_log(engine, &mut host_config)?;
+    let image = engine.images.lookup(&config.image)?;
     merge(&mut config, &image.config);
     if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
         return Err(CreateError::NoCommand);
@@ -157,6 +164,7 @@ pub async fn create(
         Err(error) => {
             engine.containers.release(&name, &id);
             let _ = engine.images.remove_rootfs(id.as_str());
+            image_mounts::remove(engine, &container);
             let _ = std::fs::remove_dir_all(&container.dir);
             Err(error)
         }
@@ -189,6 +197,7 @@ async fn make(engine: &Engine, container: &Container, image: &Image) -> Result<(
     let durability = durability(engine, &container.record());
     engine.images.create_rootfs(container.id.as_str(), image, durability).map_err(CreateError::Rootfs)?;
     let mut points = container.record().mounts.clone();
+    image_mounts::create(engine, container, &mut points)?;
     for point in points.iter_mut().filter(|point| point.kind == Kind::Volume) {
         make_volume(engine, point)?;
     }
@@ -229,8 +238,13 @@ fn make_volume(engine: &Engine, point: &mut MountPoint) -> Result<(), CreateErro
 fn seed_volumes(engine: &Engine, rootfs: &Path, points: &[MountPoint]) -> Result<(), CreateError> {
     for point in points.iter().filter(|point| point.kind == Kind::Volume && !point.no_copy) {
         let target = engine.volumes.mount(&point.name)?;
-        if let Some(source) = super::rootfs::directory_inside(rootfs, &point.destination) {
-            volume::seed(&source, &target)?;
+        match super::rootfs::place_inside(rootfs, &point.destination) {
+            Some(source) if source.is_dir() => volume::seed(&source, &target)?,
+            Some(file) if !point.anonymous => {
+                return Err(CreateError::NotADirectory(file.to_string_lossy().into_owned()));
+            }
+            Some(file) => return Err(CreateError::OverFile(file.to_string_lossy().into_owned())),
+            None => {}
         }
     }
     Ok(())
@@ -239,11 +253,14 @@ fn seed_volumes(engine: &Engine, rootfs: &Path, points: &[MountPoint]) -> Result
 fn inherited_mounts(engine: &Engine, host: &HostConfig) -> Result<Vec<MountPoint>, CreateError> {
     let mut points = Vec::new();
     for from in host.volumes_from.iter().flatten() {
-        let (name, mode) = from.split_once(':').unwrap_or((from, ""));
+        let (name, may_write) = mounts::modes::volumes_from(from)?;
         let other = engine.containers.find(name)?;
         for point in other.record().mounts.iter().filter(|point| point.kind != Kind::Tmpfs) {
-            let writable = point.writable && mode != "ro";
-            points.push(MountPoint { writable, no_copy: true, ..point.clone() });
+            let writable = point.writable && may_write;
+            let mut point = MountPoint { writable, no_copy: true, mode: String::new(), ..point.clone() };
+            point.inherited = true;
+            points.retain(|other: &MountPoint| other.destination != point.destination);
+            points.push(point);
         }
     }
     Ok(points)
@@ -258,9 +275,9 @@ pub(super) fn merge(config: &mut ContainerConfig, from: &ContainerConfig) {
         let name = variable.split('=').next();
         env.iter().any(|other| other.split('=').next() == name)
     };
-    let own = std::mem::take(&mut config.env);
-    config.env = from.env.iter().filter(|variable| !named(&own, variable)).cloned().collect();
-    config.env.extend(own);
+    let missing: Vec<String> =
+        from.env.iter().filter(|variable| !named(&config.env, variable)).cloned().collect();
+    config.env.extend(missing);
     for (label, value) in &from.labels {
         config.labels.entry(label.clone()).or_insert_with(|| value.clone());
     }
@@ -281,6 +298,8 @@ pub(super) fn merge(config: &mut ContainerConfig, from: &ContainerConfig) {
     if config.working_dir.is_empty() {
         config.working_dir.clone_from(&from.working_dir);
     }
+    // An empty set is nobody's word.
+    config.volumes = config.volumes.take().filter(|volumes| !volumes.is_empty());
     let volumes = from.volumes.iter().flatten();
     for (path, set) in volumes {
         config.volumes.get_or_insert_default().entry(path.clone()).or_insert_with(|| set.clone());
@@ -309,52 +328,6 @@ fn networks(host: &mut HostConfig, wanted: Networking) -> BTreeMap<String, Endpo
     networks
 }
 
-/// Refuses what cannot be, fills in what the engine decides, and says what it leaves out.
-fn check(engine: &Engine, host: &mut HostConfig) -> Result<Vec<String>, CreateError> {
-    let invalid = |why: &str| Err(CreateError::Invalid(why.to_owned()));
-    const LEAST_MEMORY: i64 = 6 << 20;
-    let memory = host.memory.unwrap_or(0);
-    if memory != 0 && memory < LEAST_MEMORY {
-        return invalid("Minimum memory limit allowed is 6MB");
-    }
-    let swap = host.memory_swap.unwrap_or(0);
-    if memory > 0 && swap > 0 && swap < memory {
-        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-    }
-    if memory == 0 && swap > 0 {
-        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
-    }
-    let cpus = engine.host.cpus;
-    let nano = host.nano_cpus.unwrap_or(0);
-    if nano < 0 || nano > cpus as i64 * 1_000_000_000 {
-        return Err(CreateError::Invalid(format!(
-            "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-        )));
-    }
-    if nano > 0 && (host.cpu_quota.unwrap_or(0) > 0 || host.cpu_period.unwrap_or(0) > 0) {
-        return invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
-    }
-    if host.device_requests.as_ref().is_some_and(|requests| !requests.is_empty()) {
-        return invalid("could not select device driver \"\" with capabilities: [[gpu]]");
-    }
-    let restarts = host.restart_policy.as_ref().and_then(|policy| policy.name);
-    let always = restarts.is_some_and(|name| !matches!(name.to_string().as_str(), "" | "no"));
-    if always && host.auto_remove.unwrap_or(false) {
-        return invalid("can't create 'AutoRemove' container with restart policy");
-    }
-    let words = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-    let privileged = host.privileged.unwrap_or(false);
-    spec::capabilities::effective(&words(&host.cap_add), &words(&host.cap_drop), privileged, &engine.host)
-        .map_err(|error| CreateError::Invalid(error.to_string()))?;
-    spec::security(host).map_err(|error| CreateError::Invalid(crate::error::chain(&error)))?;
-    if host.shm_size.unwrap_or(0) < 0 {
-        return invalid("SHM size can not be less than 0");
-    }
-    fill_in(engine, host);
-    check_log(engine, host)?;
-    Ok(Vec::new())
-}
-
 /// The log driver and its options, with the daemon's defaults.
 fn check_log(engine: &Engine, host: &mut HostConfig) -> Result<(), OptionError> {
     let config = host.log_config.get_or_insert_default();
@@ -366,22 +339,4 @@ fn check_log(engine: &Engine, host: &mut HostConfig) -> Result<(), OptionError> 
     config.typ = Some(driver);
     config.config = Some(own.into_iter().collect());
     Ok(())
-}
-
-fn fill_in(engine: &Engine, host: &mut HostConfig) {
-    if host.shm_size.unwrap_or(0) == 0 {
-        host.shm_size = Some(engine.config.default_shm_size);
-    }
-    if host.memory.unwrap_or(0) > 0 && host.memory_swap.unwrap_or(0) == 0 {
-        host.memory_swap = host.memory.map(|memory| memory * 2);
-    }
-    if host.ipc_mode.as_deref().unwrap_or_default().is_empty() {
-        host.ipc_mode = Some("private".into());
-    }
-    if host.runtime.as_deref().unwrap_or_default().is_empty() {
-        host.runtime = Some("runc".into());
-    }
-    if matches!(host.cgroupns_mode, None | Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::EMPTY)) {
-        host.cgroupns_mode = Some(bollard_stubs::models::HostConfigCgroupnsModeEnum::PRIVATE);
-    }
 }

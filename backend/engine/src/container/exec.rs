@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
+use crate::container::explain::{self, Explained};
 use crate::container::links::{self, LinkError};
 use crate::container::record::Status;
 use crate::container::shim::{Connection, ShimError};
@@ -21,6 +22,7 @@ use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::id::Id;
 use crate::image::RootfsError;
+use crate::stream::detach::DetachKeys;
 use crate::stream::pump::ShimReader;
 use crate::wire::null_is_empty;
 
@@ -64,6 +66,9 @@ struct Progress {
     exit_code: Option<i32>,
 }
 
+/// What a shell says of a program it may not execute.
+const COULD_NOT_BE_INVOKED: i32 = 126;
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Execs {
@@ -76,12 +81,18 @@ pub enum ExecError {
     NotFound(String),
     #[error("container {0} is not running")]
     NotRunning(String),
-    #[error("container {0} is paused, unpause the container before exec")]
+    #[error("Container {0} is paused, unpause the container before exec")]
     Paused(String),
+    #[error("Container {0} is restarting, wait until the container is running")]
+    Restarting(String),
+    #[error("Invalid escape keys ({0}) provided")]
+    DetachKeys(String),
     #[error("No exec command specified")]
     NoCommand,
-    #[error("exec {0} has already run")]
+    #[error("exec command {0} has already run")]
     AlreadyRun(String),
+    #[error("exec command {0} is already running")]
+    AlreadyRunning(String),
     #[error("{0}")]
     Root(#[source] RootfsError),
     #[error(transparent)]
@@ -92,8 +103,8 @@ pub enum ExecError {
     Capability(#[from] capabilities::UnknownCapability),
     #[error(transparent)]
     Process(#[from] ProcessError),
-    #[error("OCI runtime exec failed: exec failed: unable to start container process: {0}: unknown")]
-    Runtime(String),
+    #[error("{}", .0.text)]
+    Runtime(Explained),
     #[error("cannot exec in container {id}")]
     Shim { id: String, source: ShimError },
 }
@@ -102,12 +113,13 @@ impl From<ExecError> for ApiError {
     fn from(error: ExecError) -> Self {
         let status = match error {
             ExecError::NotFound(_) => StatusCode::NOT_FOUND,
-            ExecError::NotRunning(_) | ExecError::Paused(_) | ExecError::AlreadyRun(_) => {
-                StatusCode::CONFLICT
-            }
-            ExecError::NoCommand | ExecError::User(_) | ExecError::Process(_) | ExecError::Runtime(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            ExecError::NotRunning(_)
+            | ExecError::Paused(_)
+            | ExecError::Restarting(_)
+            | ExecError::AlreadyRun(_)
+            | ExecError::AlreadyRunning(_) => StatusCode::CONFLICT,
+            ExecError::Runtime(explained) => return Self::new(explained.status, explained.text),
+            ExecError::NoCommand | ExecError::User(_) | ExecError::Process(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -119,16 +131,21 @@ impl Execs {
         &self,
         engine: &Engine,
         container: Arc<Container>,
+        name: &str,
         config: ExecConfig,
     ) -> Result<Arc<Exec>, ExecError> {
         match container.status() {
             Status::Running => {}
-            Status::Paused => return Err(ExecError::Paused(container.id.to_string())),
+            Status::Paused => return Err(ExecError::Paused(name.to_owned())),
+            Status::Restarting => return Err(ExecError::Restarting(container.id.to_string())),
             _ => return Err(ExecError::NotRunning(container.id.to_string())),
         }
-        if config.cmd.is_empty() {
-            return Err(ExecError::NoCommand);
+        if !config.user.is_empty() {
+            let root = engine.images.mount_rootfs(container.id.as_str()).map_err(ExecError::Root)?;
+            user::look_up(&root, &config.user, &[])?;
         }
+        DetachKeys::parse(&config.detach_keys)
+            .map_err(|_| ExecError::DetachKeys(config.detach_keys.clone()))?;
         let exec = Arc::new(Exec::new(container, config));
         self.lock().insert(exec.id.clone(), exec.clone());
         exec.tell(engine, "exec_create");
@@ -147,6 +164,11 @@ impl Execs {
     pub fn of(&self, container: &Id) -> Vec<String> {
         let live = |exec: &&Arc<Exec>| exec.container.id == *container && exec.lock().exit_code.is_none();
         self.lock().values().filter(live).map(|exec| exec.id.to_string()).collect()
+    }
+
+    /// Takes away those that nobody has started: their container has ended.
+    pub fn forget_idle(&self, container: &Id) {
+        self.lock().retain(|_, exec| exec.container.id != *container || exec.lock().started);
     }
 
     pub fn forget(&self, container: &Id) {
@@ -190,8 +212,12 @@ impl Exec {
             Status::Paused => return Err(ExecError::Paused(self.container.id.to_string())),
             _ => return Err(ExecError::NotRunning(self.container.id.to_string())),
         }
-        if std::mem::replace(&mut self.lock().started, true) {
+        let mut progress = self.lock();
+        if progress.exit_code.is_some() {
             return Err(ExecError::AlreadyRun(self.id.to_string()));
+        }
+        if std::mem::replace(&mut progress.started, true) {
+            return Err(ExecError::AlreadyRunning(self.id.to_string()));
         }
         Ok(())
     }
@@ -205,11 +231,9 @@ impl Exec {
     ) -> Result<(UnixStream, Vec<u8>), ExecError> {
         let started = self.begin(engine, size, streams).await;
         if let Err(error) = &started {
-            let text = error.to_string();
-            let code = if text.contains("executable file not found") || text.contains("no such file") {
-                127
-            } else {
-                126
+            let code = match error {
+                ExecError::Runtime(explained) => explained.exit_code,
+                _ => COULD_NOT_BE_INVOKED,
             };
             self.lock().exit_code = Some(code);
         }
@@ -225,11 +249,7 @@ impl Exec {
         let process = self.process(engine)?;
         let request = ExecRequest { id: self.id.to_string(), process, streams, size };
         let failed = |source| match source {
-            ShimError::Failed(failure) => {
-                let program = self.config.cmd.first().map(String::as_str);
-                let text = super::start::explain_failure(&failure, program);
-                ExecError::Runtime(text.replace("error during container init: ", ""))
-            }
+            ShimError::Failed(failure) => ExecError::Runtime(explain::of_exec(&failure)),
             source => ExecError::Shim { id: self.container.id.to_string(), source },
         };
         let mut connection = Connection::open(&self.container.run_dir).await.map_err(failed)?;
@@ -260,6 +280,10 @@ impl Exec {
         };
         let security = spec::security(&record.host_config).unwrap_or_default();
         let linked = links::environment(engine, &record)?;
+        if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+            let text = "OCI runtime exec failed: exec failed: Cwd must be an absolute path";
+            return Err(ExecError::Runtime(explain::read(text)));
+        }
         let cwd =
             if config.working_dir.is_empty() { &record.config.working_dir } else { &config.working_dir };
         Ok(process::process(
@@ -276,6 +300,10 @@ impl Exec {
         )?)
     }
 
+    pub fn is_running(&self) -> bool {
+        self.lock().running
+    }
+
     /// Writes the end down.
     pub fn ended(&self, engine: &Engine, exit: Option<&Exit>) {
         let code = exit.map_or(137, |exit| exit.code);
@@ -287,8 +315,15 @@ impl Exec {
         publish(engine, &self.container, "exec_die", more);
     }
 
+    /// The client left by its keys.
+    pub fn detached(&self, engine: &Engine) {
+        publish(engine, &self.container, "exec_detach", [("execID", self.id.to_string())]);
+    }
+
     fn tell(&self, engine: &Engine, what: &str) {
-        let action = format!("{what}: {}", self.config.cmd.join(" "));
+        let (program, arguments) =
+            self.config.cmd.split_first().map_or(("", &[][..]), |(a, b)| (a.as_str(), b));
+        let action = format!("{what}: {program} {}", arguments.join(" "));
         publish(engine, &self.container, &action, [("execID", self.id.to_string())]);
     }
 
@@ -296,7 +331,7 @@ impl Exec {
         let progress = self.lock().clone();
         let (entrypoint, arguments) =
             self.config.cmd.split_first().map_or(("", &[][..]), |(a, b)| (a.as_str(), b));
-        json!({
+        let mut answer = json!({
             "ID": self.id.as_str(),
             "Running": progress.running,
             "ExitCode": progress.exit_code,
@@ -305,16 +340,19 @@ impl Exec {
                 "entrypoint": entrypoint,
                 "arguments": arguments,
                 "privileged": self.config.privileged,
-                "user": self.config.user,
             },
             "OpenStdin": self.config.attach_stdin,
             "OpenStderr": self.config.attach_stderr,
             "OpenStdout": self.config.attach_stdout,
-            "CanRemove": progress.exit_code.is_some(),
+            "CanRemove": false,
             "ContainerID": self.container.id.as_str(),
             "DetachKeys": "",
             "Pid": progress.pid,
-        })
+        });
+        if !self.config.user.is_empty() {
+            answer["ProcessConfig"]["user"] = json!(self.config.user);
+        }
+        answer
     }
 
     fn lock(&self) -> MutexGuard<'_, Progress> {

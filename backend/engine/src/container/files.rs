@@ -29,7 +29,9 @@ pub fn write(dir: &Path, record: &Record, joined: &Joined) -> io::Result<Vec<(&'
 }
 
 fn hosts(record: &Record, joined: &Joined) -> String {
-    let mut text = LOCALHOST.to_owned();
+    // Who shares the host's network shares its names.
+    let own = (record.network_mode() == "host").then(|| read("/etc/hosts")).filter(|text| !text.is_empty());
+    let mut text = own.unwrap_or_else(|| LOCALHOST.to_owned());
     for entry in record.host_config.extra_hosts.iter().flatten() {
         // `name:address`; an IPv6 address has colons of its own.
         if let Some((name, address)) = entry.split_once([':', '=']) {
@@ -38,9 +40,21 @@ fn hosts(record: &Record, joined: &Joined) -> String {
         }
     }
     for (address, names) in &joined.hosts {
+        let names: Vec<String> = names.iter().map(|name| in_full(name, record)).collect();
         text.push_str(&format!("{address}\t{}\n", names.join(" ")));
     }
     text
+}
+
+/// The container's own name with its domain before it, and without.
+fn in_full(name: &str, record: &Record) -> String {
+    let domain = &record.config.domainname;
+    match name.split_once('.') {
+        _ if name != record.hostname() => name.to_owned(),
+        Some((short, _)) => format!("{name} {short}"),
+        None if !domain.is_empty() => format!("{name}.{domain} {name}"),
+        None => name.to_owned(),
+    }
 }
 
 fn gateway(joined: &Joined) -> String {

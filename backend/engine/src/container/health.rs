@@ -151,15 +151,38 @@ async fn probe(engine: &Engine, container: &Arc<Container>, check: &Check) -> Pr
         Ok(Err(error)) => (-1, error.to_string()),
         Err(_) => {
             exec.kill().await;
-            (-1, format!("Health check exceeded timeout ({}s)", check.timeout.as_secs()))
+            (-1, format!("Health check exceeded timeout ({})", go_duration(check.timeout)))
         }
     };
     Probe { start, end: now(), exit_code, output }
 }
 
+/// `1m30s`, `200ms`: as Go writes durations.
+fn go_duration(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    if seconds == 0 {
+        return format!("{}ms", f64::from(nanos) / 1e6);
+    }
+    let rest = (seconds % 60) as f64 + f64::from(nanos) / 1e9;
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{rest}s"),
+        (0, minutes) => format!("{minutes}m{rest}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_read_as_go_writes_them() {
+        for (ms, text) in
+            [(200, "200ms"), (30_000, "30s"), (90_000, "1m30s"), (3_600_000, "1h0m0s"), (1500, "1.5s")]
+        {
+            assert_eq!(go_duration(Duration::from_millis(ms)), text);
+        }
+    }
 
     fn result(exit_code: i32) -> Probe {
         Probe { exit_code, ..Probe::default() }

@@ -9,6 +9,8 @@ use crate::container::{Container, Record, spec};
 /// What only the engine knows around the record.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
+    /// Where the layers of its root file system lie.
+    pub root: Option<drydock_images::Snapshot>,
     pub exec_ids: Vec<String>,
     pub size_rw: Option<u64>,
     pub size_root: Option<u64>,
@@ -19,7 +21,11 @@ pub struct Around {
 pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value {
     let command = spec::command(record);
     let (path, args) = command.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
-    let file = |name: &str| container.dir.join(name);
+    // They are written at the first start.
+    let file = |name: &str| {
+        let path = container.dir.join(name);
+        if path.exists() { json!(path) } else { json!("") }
+    };
     let log = container.log_path();
     let mut answer = json!({
         "Id": record.id.as_str(),
@@ -41,12 +47,16 @@ pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value
         "AppArmorProfile": "",
         "ExecIDs": if around.exec_ids.is_empty() { Value::Null } else { json!(around.exec_ids) },
         "HostConfig": host_config(record),
-        "GraphDriver": { "Data": Value::Null, "Name": "overlay2" },
+        "GraphDriver": { "Data": layers(container, around), "Name": "overlay2" },
         "Mounts": mounts(record),
         "Config": record.config,
         "NetworkSettings": network_settings(record),
     });
     answer["HostConfig"]["Links"] = json!(around.links);
+    // Go's "nothing" is not its "none".
+    if record.config.env.is_empty() {
+        answer["Config"]["Env"] = Value::Null;
+    }
     if let Some(mac) = chosen_mac(record) {
         answer["Config"]["MacAddress"] = json!(mac);
     }
@@ -62,6 +72,19 @@ pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value
 fn chosen_mac(record: &Record) -> Option<&String> {
     let mode = record.network_mode();
     record.macs.get(if mode == "default" { "bridge" } else { mode })
+}
+
+fn layers(container: &Container, around: &Around) -> Value {
+    around.root.as_ref().map_or(Value::Null, |root| {
+        let lower: Vec<_> = root.lower.iter().map(|path| path.to_string_lossy()).collect();
+        json!({
+            "ID": container.id.as_str(),
+            "LowerDir": lower.join(":"),
+            "MergedDir": root.merged,
+            "UpperDir": root.upper,
+            "WorkDir": root.work,
+        })
+    })
 }
 
 fn state(record: &Record) -> Value {

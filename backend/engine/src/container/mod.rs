@@ -1,11 +1,15 @@
 //! Containers: records, and one verb per file.
 
 pub mod cgroup;
+pub mod check;
 pub mod commit;
+pub mod copy_out;
 pub mod create;
 pub mod exec;
+pub mod explain;
 pub mod files;
 pub mod health;
+pub mod image_mounts;
 pub mod inspect;
 pub mod links;
 pub mod live;

@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::container::record::{Status, now};
 use crate::container::restart::{self, Verdict};
 use crate::container::shim::{self, Connection};
-use crate::container::{Container, Record, remove, stray};
+use crate::container::{Container, Record, remove, stray, summary};
 use crate::engine::Engine;
 
 /// A run at least this long makes the next restart's delay short again.
@@ -94,6 +94,10 @@ pub fn settle(engine: &Engine, container: &Container, exit: &Exit) -> Verdict {
             record.state.oom_killed = exit.oom_killed;
             record.state.finished_at.clone_from(&exit.finished_at);
             record.state.pid = 0;
+            // Nobody checks any more.
+            if let Some(health) = &mut record.state.health {
+                health.status = "unhealthy".into();
+            }
             // Nobody answers there any more, even before it is given back.
             forget_network(record);
             verdict
@@ -103,7 +107,13 @@ pub fn settle(engine: &Engine, container: &Container, exit: &Exit) -> Verdict {
     if exit.oom_killed {
         super::publish(engine, container, "oom", []);
     }
-    super::publish(engine, container, "die", [("exitCode", exit.code.to_string())]);
+    engine.execs.forget_idle(&container.id);
+    let ran = {
+        let record = container.record();
+        summary::unix(&record.state.finished_at) - summary::unix(&record.state.started_at)
+    };
+    let more = [("execDuration", ran.max(0).to_string()), ("exitCode", exit.code.to_string())];
+    super::publish(engine, container, "die", more);
     container.advance(|phase| {
         phase.running = restarting;
         phase.exits += 1;
@@ -137,6 +147,9 @@ pub async fn release(engine: &Engine, container: &Container) {
     let points = container.record().mounts.clone();
     for point in points.iter().filter(|point| !point.name.is_empty()) {
         engine.volumes.note_use("unmount", &point.name, &container.id, &point.destination);
+        if !engine.volume_is_live(&point.name) {
+            engine.volumes.unmount(&point.name);
+        }
     }
     container.note(forget_network);
 }
@@ -146,7 +159,10 @@ fn forget_network(record: &mut Record) {
     record.sandbox = None;
     record.ports.clear();
     for endpoint in record.networks.values_mut() {
+        // The network is there still.
+        let network = endpoint.network_id.take();
         *endpoint = super::start::asked_only(endpoint);
+        endpoint.network_id = network;
     }
 }
 

@@ -1,17 +1,24 @@
 //! What `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's `VOLUME` mean together: one list of mount points.
 
+mod bind;
+pub mod modes;
+mod spec;
+mod tmpfs;
+
 use std::collections::{BTreeMap, HashMap};
 
-use bollard_stubs::models::{HostConfig, Mount, MountTypeEnum};
+use bollard_stubs::models::{HostConfig, MountTypeEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::ContainerConfig;
+
+pub use tmpfs::{check_destination as tmpfs_destination, unknown_option as unknown_tmpfs_option};
 
 /// One place in the container's file system where something else is mounted. Stored in its record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
     pub kind: Kind,
-    /// Volume name; empty for binds.
+    /// Volume's name or image's; empty for binds.
     #[serde(default)]
     pub name: String,
     /// Host path; filled in for volumes when they are made.
@@ -33,12 +40,20 @@ pub struct MountPoint {
     /// Bind without submounts.
     #[serde(default)]
     pub non_recursive: bool,
-    /// Path inside the volume.
+    /// Read-only for its own file system alone, or for every one below it or not at all.
+    #[serde(default)]
+    pub read_only_non_recursive: bool,
+    #[serde(default)]
+    pub read_only_force_recursive: bool,
+    /// Path inside the volume or image.
     #[serde(default)]
     pub subpath: String,
     /// tmpfs options.
     #[serde(default)]
     pub options: Vec<String>,
+    /// Came with `--volumes-from`.
+    #[serde(default)]
+    pub inherited: bool,
     /// Nobody named it: it goes with its container.
     #[serde(default)]
     pub anonymous: bool,
@@ -57,6 +72,7 @@ pub enum Kind {
     Bind,
     Volume,
     Tmpfs,
+    Image,
 }
 
 impl Kind {
@@ -65,6 +81,7 @@ impl Kind {
             Self::Bind => "bind",
             Self::Volume => "volume",
             Self::Tmpfs => "tmpfs",
+            Self::Image => "image",
         }
     }
 }
@@ -75,12 +92,44 @@ pub enum MountsError {
     Spec(String),
     #[error("invalid volume specification: '{spec}': invalid mount config for type \"{kind}\": {why}")]
     BadSpec { spec: String, kind: &'static str, why: String },
+    #[error("invalid mode: {0}")]
+    Mode(String),
     #[error("invalid mount config for type \"{kind}\": {why}")]
-    Mount { kind: &'static str, why: String },
+    Mount { kind: String, why: String },
+    #[error("{0}")]
+    Tmpfs(String),
     #[error("Duplicate mount point: {0}")]
     Duplicate(String),
-    #[error("mount type unknown: {0}")]
-    Type(String),
+    #[error("volumes-from specification cannot be an empty string")]
+    NoVolumesFrom,
+}
+
+/// Nobody could ever put anything there.
+const READ_ONLY_NOBODY: &str = "must not set ReadOnly mode when using anonymous volumes";
+
+fn not_root(destination: &str) -> Result<(), String> {
+    if clean(destination) == "/" && !destination.is_empty() {
+        return Err("invalid specification: destination can't be '/'".into());
+    }
+    Ok(())
+}
+
+fn absolute(path: &str) -> Result<(), String> {
+    if path.starts_with('/') {
+        return Ok(());
+    }
+    Err(format!("invalid mount path: '{path}' mount path must be absolute"))
+}
+
+/// What moby warns of before it looks at the mounts.
+pub fn warnings(host: &HostConfig) -> Vec<String> {
+    let images = host.mounts.iter().flatten().filter(|mount| mount.typ == Some(MountTypeEnum::IMAGE));
+    images.map(|_| "Image mount is an experimental feature".to_owned()).collect()
+}
+
+/// Checks `--mount` alone.
+pub fn check(host: &HostConfig) -> Result<(), MountsError> {
+    host.mounts.iter().flatten().try_for_each(|mount| spec::parse(mount).map(drop))
 }
 
 /// Everything but `--volumes-from`, which comes first and is given as `inherited`.
@@ -91,13 +140,24 @@ pub fn resolve(
 ) -> Result<Vec<MountPoint>, MountsError> {
     let mut points: Vec<MountPoint> = Vec::new();
     for spec in host.binds.iter().flatten() {
-        add_unique(&mut points, parse_bind(spec)?)?;
+        let mut point = bind::parse(spec)?;
+        if point.kind == Kind::Volume
+            && let Some(driver) = given(host.volume_driver.as_ref())
+        {
+            point.driver = driver;
+        }
+        if host.tmpfs.as_ref().is_some_and(|tmpfs| tmpfs.contains_key(&point.destination)) {
+            return Err(MountsError::Duplicate(point.destination));
+        }
+        add_unique(&mut points, point)?;
     }
     for mount in host.mounts.iter().flatten() {
-        add_unique(&mut points, from_mount(mount)?)?;
+        add_unique(&mut points, spec::parse(mount)?)?;
     }
     for (destination, options) in sorted(host.tmpfs.as_ref()) {
-        add_unique(&mut points, tmpfs(destination, options)?)?;
+        let point = tmpfs::parse(destination, options)?;
+        points.retain(|own| own.destination != point.destination);
+        points.push(point);
     }
     for point in inherited {
         if points.iter().all(|own| own.destination != point.destination) {
@@ -105,17 +165,22 @@ pub fn resolve(
         }
     }
     for destination in config.volumes.iter().flatten().map(|(destination, _)| destination) {
-        if !destination.starts_with('/') {
-            return Err(MountsError::Spec(destination.clone()));
-        }
-        let destination = clean(destination);
+        let destination = cleaned(destination);
         if points.iter().all(|own| own.destination != destination) {
-            points.push(anonymous(&destination));
+            let mut point = anonymous(&destination);
+            if let Some(driver) = given(host.volume_driver.as_ref()) {
+                point.driver = driver;
+            }
+            points.push(point);
         }
     }
     // A mount below another comes after it.
     points.sort_by_key(|point| point.destination.matches('/').count());
     Ok(points)
+}
+
+fn given(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).cloned()
 }
 
 fn add_unique(points: &mut Vec<MountPoint>, point: MountPoint) -> Result<(), MountsError> {
@@ -141,157 +206,10 @@ pub fn anonymous(destination: &str) -> MountPoint {
     }
 }
 
-/// `/host:/container[:options]`, `name:/container[:options]` or `/container`.
-pub fn parse_bind(spec: &str) -> Result<MountPoint, MountsError> {
-    let bad = || MountsError::Spec(spec.to_owned());
-    let parts: Vec<&str> = spec.split(':').collect();
-    let (source, destination, mode) = match parts.as_slice() {
-        [destination] => ("", *destination, ""),
-        [source, destination] => (*source, *destination, ""),
-        [source, destination, mode] => (*source, *destination, *mode),
-        _ => return Err(bad()),
-    };
-    if destination.is_empty() || (parts.len() > 1 && source.is_empty()) {
-        return Err(bad());
-    }
-    let kind = if source.starts_with('/') { Kind::Bind } else { Kind::Volume };
-    let why =
-        |why: &str| MountsError::BadSpec { spec: spec.to_owned(), kind: kind.as_str(), why: why.to_owned() };
-    if !destination.starts_with('/') {
-        return Err(why(&format!("invalid mount path: '{destination}' mount path must be absolute")));
-    }
-    let destination = clean(destination);
-    if destination == "/" {
-        return Err(MountsError::BadSpec {
-            spec: spec.to_owned(),
-            kind: kind.as_str(),
-            why: "destination can't be '/'".into(),
-        });
-    }
-    let mut point =
-        MountPoint { kind, destination, writable: true, mode: mode.to_owned(), ..MountPoint::default() };
-    match kind {
-        Kind::Bind => {
-            point.source = clean(source);
-            point.create_source = true;
-            point.propagation = "rprivate".into();
-        }
-        _ => {
-            point.name = source.to_owned();
-            point.anonymous = source.is_empty();
-            point.driver = "local".into();
-            if mode.is_empty() && !point.anonymous {
-                // What moby writes for a named volume without options.
-                point.mode = "z".into();
-            }
-        }
-    }
-    for word in mode.split(',').filter(|word| !word.is_empty()) {
-        match word {
-            "ro" => point.writable = false,
-            "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "default" => {}
-            "nocopy" if kind == Kind::Volume => point.no_copy = true,
-            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" if kind == Kind::Bind => {
-                point.propagation = word.to_owned();
-            }
-            _ => return Err(MountsError::Spec(format!("{spec}': invalid mode: {mode}").replace("''", "'"))),
-        }
-    }
-    Ok(point)
-}
-
-fn from_mount(mount: &Mount) -> Result<MountPoint, MountsError> {
-    let kind = match mount.typ {
-        Some(MountTypeEnum::BIND) => Kind::Bind,
-        Some(MountTypeEnum::VOLUME) => Kind::Volume,
-        Some(MountTypeEnum::TMPFS) => Kind::Tmpfs,
-        other => return Err(MountsError::Type(other.map(|kind| kind.to_string()).unwrap_or_default())),
-    };
-    let bad = |why: String| MountsError::Mount { kind: kind.as_str(), why };
-    let target = mount.target.as_deref().unwrap_or_default();
-    if target.is_empty() {
-        return Err(bad("field Target must not be empty".into()));
-    }
-    if !target.starts_with('/') {
-        return Err(bad(format!("invalid mount path: '{target}' mount path must be absolute")));
-    }
-    let source = mount.source.clone().unwrap_or_default();
-    let mut point = MountPoint {
-        kind,
-        destination: clean(target),
-        writable: !mount.read_only.unwrap_or(false),
-        ..MountPoint::default()
-    };
-    match kind {
-        Kind::Bind => bind_options(&mut point, mount, &source)?,
-        Kind::Volume => volume_options(&mut point, mount, source),
-        Kind::Tmpfs => tmpfs_options(&mut point, mount),
-    }
-    Ok(point)
-}
-
-fn bind_options(point: &mut MountPoint, mount: &Mount, source: &str) -> Result<(), MountsError> {
-    let bad = |why: &str| MountsError::Mount { kind: "bind", why: why.to_owned() };
-    if source.is_empty() {
-        return Err(bad("field Source must not be empty"));
-    }
-    if !source.starts_with('/') {
-        return Err(bad(&format!("invalid mount path: '{source}' mount path must be absolute")));
-    }
-    point.source = clean(source);
-    let options = mount.bind_options.clone().unwrap_or_default();
-    point.create_source = options.create_mountpoint.unwrap_or(false);
-    point.non_recursive = options.non_recursive.unwrap_or(false);
-    point.propagation = options
-        .propagation
-        .map(|word| word.to_string())
-        .filter(|word| !word.is_empty())
-        .unwrap_or("rprivate".into());
-    if !point.create_source && std::fs::symlink_metadata(&point.source).is_err() {
-        return Err(bad(&format!("bind source path does not exist: {}", point.source)));
-    }
-    Ok(())
-}
-
-fn volume_options(point: &mut MountPoint, mount: &Mount, source: String) {
-    point.anonymous = source.is_empty();
-    point.name = source;
-    point.mode = if point.anonymous { String::new() } else { "z".into() };
-    let options = mount.volume_options.clone().unwrap_or_default();
-    point.no_copy = options.no_copy.unwrap_or(false);
-    point.subpath = options.subpath.unwrap_or_default();
-    point.labels = options.labels.into_iter().flatten().collect();
-    let driver = options.driver_config.unwrap_or_default();
-    point.driver = driver.name.filter(|name| !name.is_empty()).unwrap_or_else(|| "local".into());
-    point.driver_options = driver.options.into_iter().flatten().collect();
-}
-
-fn tmpfs_options(point: &mut MountPoint, mount: &Mount) {
-    let options = mount.tmpfs_options.clone().unwrap_or_default();
-    if let Some(size) = options.size_bytes.filter(|size| *size > 0) {
-        point.options.push(format!("size={size}"));
-    }
-    if let Some(mode) = options.mode {
-        point.options.push(format!("mode={mode:o}"));
-    }
-}
-
-fn tmpfs(destination: &str, options: &str) -> Result<MountPoint, MountsError> {
-    if !destination.starts_with('/') {
-        return Err(MountsError::Mount {
-            kind: "tmpfs",
-            why: format!("invalid mount path: '{destination}' mount path must be absolute"),
-        });
-    }
-    let options: Vec<String> =
-        options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
-    Ok(MountPoint {
-        kind: Kind::Tmpfs,
-        destination: clean(destination),
-        writable: !options.iter().any(|option| option == "ro"),
-        options,
-        ..MountPoint::default()
-    })
+/// A place that may be relative: the CLI takes `-v m` for one.
+fn cleaned(path: &str) -> String {
+    let whole = clean(path);
+    if path.starts_with('/') { whole } else { whole.trim_start_matches('/').to_owned() }
 }
 
 /// The path without `.`, `..` and doubled slashes, as Go's `filepath.Clean` makes it.
@@ -313,17 +231,17 @@ mod tests {
 
     #[test]
     fn binds_read_as_docker_reads_them() {
-        let bind = parse_bind("/a/b:/c:ro").expect("a bind");
+        let bind = bind::parse("/a/b:/c:ro").expect("a bind");
         assert_eq!((bind.kind, bind.writable, bind.source.as_str()), (Kind::Bind, false, "/a/b"));
-        let named = parse_bind("data:/var//lib/").expect("a volume");
+        let named = bind::parse("data:/var//lib/").expect("a volume");
         assert_eq!(
             (named.kind, named.name.as_str(), named.destination.as_str()),
             (Kind::Volume, "data", "/var/lib")
         );
-        let nobody = parse_bind("/data").expect("an anonymous volume");
+        let nobody = bind::parse("/data").expect("an anonymous volume");
         assert!(nobody.anonymous && nobody.name.is_empty());
-        for bad in ["a:b:c:d", ":/x", "a:relative", "/x:/y:sideways", "/x:/"] {
-            assert!(parse_bind(bad).is_err(), "{bad}");
+        for bad in ["a:b:c:d", ":/x", "a:relative", "/x:/y:sideways", "/x:/", "/x:rw"] {
+            assert!(bind::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -15,9 +15,9 @@ use crate::error::ApiError;
 pub enum PauseError {
     #[error("container {0} is not running")]
     NotRunning(String),
-    #[error("container {0} is already paused")]
+    #[error("Container {0} is already paused")]
     AlreadyPaused(String),
-    #[error("container {0} is restarting, wait until the container is running")]
+    #[error("Container {0} is restarting, wait until the container is running")]
     Restarting(String),
     #[error("Container {0} is not paused")]
     NotPaused(String),
@@ -66,6 +66,17 @@ pub async fn unpause(engine: &Engine, container: &Arc<Container>) -> Result<(), 
     become_status(container, Status::Paused, Status::Running);
     publish(engine, container, "unpause", []);
     Ok(())
+}
+
+/// Lets a frozen container take the signal that ends it. Nobody asked for this by itself.
+pub async fn thaw(engine: &Engine, container: &Arc<Container>) {
+    match shim::command(&container.run_dir, &Request::Resume).await {
+        Ok(()) => {
+            become_status(container, Status::Paused, Status::Running);
+            publish(engine, container, "unpause", []);
+        }
+        Err(error) => tracing::debug!(container.id = %container.id, "{}", crate::error::chain(&error)),
+    }
 }
 
 /// Unless it ended in the same moment.

@@ -23,12 +23,12 @@ pub enum RemoveError {
     Gone(String),
     #[error("removal of container {0} is already in progress")]
     InProgress(String),
-    #[error(
-        "cannot remove container \"{name}\": container is {state}: stop the container before removing or force remove"
-    )]
-    Running { name: String, state: &'static str },
-    #[error("cannot remove container \"{name}\": could not kill container")]
-    Kill { name: String, source: Box<StopError> },
+    #[error("container is paused and must be unpaused first")]
+    Paused,
+    #[error("container is {0}: stop the container before removing or force remove")]
+    Running(&'static str),
+    #[error("could not kill container")]
+    Kill(#[source] Box<StopError>),
     #[error("container {id}: driver \"overlay2\" failed to remove root filesystem")]
     Rootfs { id: String, source: RootfsError },
     #[error("unable to remove filesystem for {id}")]
@@ -39,7 +39,9 @@ impl From<RemoveError> for ApiError {
     fn from(error: RemoveError) -> Self {
         let status = match error {
             RemoveError::Gone(_) => StatusCode::NOT_FOUND,
-            RemoveError::InProgress(_) | RemoveError::Running { .. } => StatusCode::CONFLICT,
+            RemoveError::InProgress(_) | RemoveError::Running(_) | RemoveError::Paused => {
+                StatusCode::CONFLICT
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -91,9 +93,11 @@ async fn end(engine: &Arc<Engine>, container: &Arc<Container>, force: bool) -> R
     if !status.counts_as_running() {
         return Ok(());
     }
-    let name = format!("/{}", container.record().name);
     if !force {
-        return Err(RemoveError::Running { name, state: status.as_str() });
+        return Err(match status {
+            Status::Paused => RemoveError::Paused,
+            status => RemoveError::Running(status.as_str()),
+        });
     }
     if status == Status::Restarting {
         container.note(|record| record.state.status = Status::Exited);
@@ -101,8 +105,8 @@ async fn end(engine: &Arc<Engine>, container: &Arc<Container>, force: bool) -> R
         return Ok(());
     }
     match stop::kill(engine, container, None).await {
-        Ok(()) | Err(StopError::NotRunning { .. }) => Ok(()),
-        Err(source) => Err(RemoveError::Kill { name, source: Box::new(source) }),
+        Ok(()) | Err(StopError::NotRunning(_)) => Ok(()),
+        Err(source) => Err(RemoveError::Kill(Box::new(source))),
     }
 }
 
@@ -120,6 +124,7 @@ fn erase(engine: &Engine, container: &Container) -> Result<(), RemoveError> {
         Err(RootfsError::Missing(_)) => {}
         Err(source) => return Err(RemoveError::Rootfs { id: id(), source }),
     }
+    super::image_mounts::remove(engine, container);
     take(&container.run_dir)?;
     take(&container.dir)
 }

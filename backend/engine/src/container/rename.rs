@@ -34,6 +34,8 @@ pub async fn rename(engine: &Engine, container: &Arc<Container>, wanted: &str) -
     if wanted.trim_start_matches('/').is_empty() {
         return Err(RenameError::Empty);
     }
+    // The name a bad one is told by has its slash.
+    let wanted = &format!("/{}", wanted.strip_prefix('/').unwrap_or(wanted));
     let old = container.record().name.clone();
     if old == wanted.trim_start_matches('/') {
         return Err(RenameError::Same);

@@ -13,11 +13,10 @@ pub fn open_inside(root: &Path, path: &str) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
 }
 
-/// Where `path` really is on the host when it is a directory inside `root`.
-pub fn directory_inside(root: &Path, path: &str) -> Option<PathBuf> {
+/// Where `path` inside `root` really is on the host, when something is there.
+pub fn place_inside(root: &Path, path: &str) -> Option<PathBuf> {
     let place = open_inside(root, path).ok()?;
-    let real = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).ok()?;
-    real.is_dir().then_some(real)
+    std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).ok()
 }
 
 /// Makes the working directory of the container, with all its parents, owned by its root.

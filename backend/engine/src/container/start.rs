@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
-use drydock_shim::config::{
-    CONFIG_FILE, EXIT_FILE, Failure, FailureKind, LOG_STEP, SOCKET_FILE, ShimConfig, Size,
-};
+use drydock_shim::config::{CONFIG_FILE, EXIT_FILE, LOG_STEP, SOCKET_FILE, ShimConfig, Size};
 use drydock_shim::protocol::{Reply, Request};
 use http::StatusCode;
 
+use crate::container::explain::{self, Explained};
 use crate::container::links::{self, LinkError};
 use crate::container::live::{SaveError, write_by_rename};
-use crate::container::mounts::Kind;
+use crate::container::mounts::{self, Kind};
 use crate::container::record::{Sandbox, State, Status, now};
 use crate::container::shim::{self, Connection, ShimError};
 use crate::container::spec::mounts::Shm;
 use crate::container::spec::namespaces::{Choice, Namespaces, container_of};
 use crate::container::spec::{self, SpecError, user};
-use crate::container::{Container, FindError, Record, files, monitor, rootfs};
+use crate::container::{Container, FindError, Record, files, image_mounts, monitor, rootfs};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::image::RootfsError;
@@ -45,10 +44,16 @@ pub enum StartError {
     Rootfs(#[source] RootfsError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
-    #[error("error while creating mount source path '{path}': {source}")]
+    #[error("error while creating mount source path '{path}': mkdir {path}")]
     MountSource { path: String, source: std::io::Error },
-    #[error("subpath {0} does not exist in the volume")]
-    Subpath(String),
+    #[error("cannot access path {path}")]
+    Subpath { path: String, source: std::io::Error },
+    #[error("path concatenation escapes the base directory, base: {base}, subpath: {subpath}")]
+    SubpathEscapes { base: String, subpath: String },
+    #[error("invalid tmpfs option \"{0}\"")]
+    TmpfsOption(String),
+    #[error(transparent)]
+    ImageMount(#[from] image_mounts::ImageMountError),
     #[error(transparent)]
     Network(#[from] JoinError),
     #[error(transparent)]
@@ -60,8 +65,10 @@ pub enum StartError {
     #[error(transparent)]
     User(#[from] user::UserError),
     #[error(transparent)]
-    Spec(#[from] SpecError),
-    #[error("create the working directory {path}")]
+    Spec(SpecError),
+    #[error("Cannot mkdir: {0} is not a directory")]
+    NotADirectory(String),
+    #[error("mkdir {path}")]
     WorkingDir { path: String, source: std::io::Error },
     #[error("write the container's files in {path}")]
     Files { path: PathBuf, source: std::io::Error },
@@ -69,8 +76,8 @@ pub enum StartError {
     Encode(#[source] serde_json::Error),
     #[error(transparent)]
     Save(#[from] SaveError),
-    #[error("failed to create task for container: failed to create shim task: {0}: unknown")]
-    Runtime(String, FailureKind),
+    #[error("{}", .0.text)]
+    Runtime(Explained),
     #[error("failed to create task for container: failed to initialize logging driver: {0}")]
     Log(#[source] SetupError),
     #[error("failed to create task for container: failed to initialize logging driver: {0}")]
@@ -88,9 +95,8 @@ impl From<StartError> for ApiError {
             StartError::Network(error) => return error.into(),
             StartError::Link(error) => return error.into(),
             StartError::NamespaceOf(error) => return error.into(),
-            StartError::Runtime(_, FailureKind::NotFound | FailureKind::Permission)
-            | StartError::User(_)
-            | StartError::Spec(_) => StatusCode::BAD_REQUEST,
+            StartError::Runtime(explained) => return Self::new(explained.status, explained.text),
+            StartError::User(_) | StartError::Spec(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -101,8 +107,7 @@ impl StartError {
     /// What `docker inspect` shows as the exit code of a start that failed.
     const fn exit_code(&self) -> i32 {
         match self {
-            Self::Runtime(_, FailureKind::NotFound) => 127,
-            Self::Runtime(_, FailureKind::Permission) => 126,
+            Self::Runtime(explained) => explained.exit_code,
             _ => 128,
         }
     }
@@ -187,7 +192,6 @@ async fn failed(engine: &Engine, container: &Container, error: &StartError) {
     });
     container.advance(|phase| {
         phase.running = false;
-        phase.exits += 1;
         phase.exit_code = code;
     });
 }
@@ -219,9 +223,13 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
         files: &files,
         cgroups_path: cgroups_path(engine, &record),
         init: wants_init(engine, &record).then_some(engine.config.shim.as_path()),
+    })
+    .map_err(|error| match error {
+        SpecError::Sysctl(error) => StartError::Runtime(explain::of_specification(&error)),
+        error => StartError::Spec(error),
     })?;
     write_bundle(engine, container, &record, &spec)?;
-    start_shim(engine, container, &record).await
+    start_shim(engine, container).await
 }
 
 fn wants_init(engine: &Engine, record: &Record) -> bool {
@@ -231,6 +239,7 @@ fn wants_init(engine: &Engine, record: &Record) -> bool {
 
 /// Host directories that `-v` names are made; volumes are mounted where they have a device.
 fn ready_mounts(engine: &Engine, container: &Container, mut record: Record) -> Result<Record, StartError> {
+    image_mounts::mount(engine, container, &mut record.mounts)?;
     for point in &mut record.mounts {
         match point.kind {
             Kind::Bind if point.create_source => make_source(&point.source)?,
@@ -244,6 +253,11 @@ fn ready_mounts(engine: &Engine, container: &Container, mut record: Record) -> R
                 let path = engine.volumes.mount(&point.name)?;
                 point.source = within_volume(&path, &point.subpath)?;
                 engine.volumes.note_use("mount", &point.name, &container.id, &point.destination);
+            }
+            Kind::Tmpfs => {
+                if let Some(option) = mounts::unknown_tmpfs_option(point) {
+                    return Err(StartError::TmpfsOption(option.to_owned()));
+                }
             }
             _ => {}
         }
@@ -264,9 +278,18 @@ fn within_volume(volume: &Path, subpath: &str) -> Result<String, StartError> {
     if subpath.is_empty() {
         return Ok(volume.to_string_lossy().into_owned());
     }
-    let missing = || StartError::Subpath(subpath.to_owned());
-    let place = rootfs::open_inside(volume, subpath).map_err(|_| missing())?;
-    let path = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(|_| missing())?;
+    let path = || volume.join(subpath).to_string_lossy().into_owned();
+    let missing = |source| StartError::Subpath { path: format!("{0}: lstat {0}", path()), source };
+    let escapes = || StartError::SubpathEscapes {
+        base: volume.to_string_lossy().into_owned(),
+        subpath: subpath.to_owned(),
+    };
+    // A link that leads out is not there from inside, and is from outside.
+    let place = rootfs::open_inside(volume, subpath).map_err(|errno| match std::fs::metadata(path()) {
+        Ok(_) => escapes(),
+        Err(_) => missing(errno.into()),
+    })?;
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(missing)?;
     Ok(path.to_string_lossy().into_owned())
 }
 
@@ -360,7 +383,28 @@ fn shared_files(engine: &Engine, record: &Record) -> Result<Vec<(&'static str, P
         .collect())
 }
 
+/// What nothing may be mounted over: the container would not be one.
+fn refuse_covers(record: &Record) -> Result<(), StartError> {
+    for point in record.mounts.iter().filter(|point| point.kind != Kind::Tmpfs) {
+        let why = match mounts::clean(&point.destination).as_str() {
+            "/" => "mountpoint is on the top of rootfs".to_owned(),
+            "/proc" => {
+                "check proc-safety of /proc mount: \"/proc\" cannot be mounted because it is not of type proc"
+                    .to_owned()
+            }
+            _ => continue,
+        };
+        let message = format!(
+            "error mounting {:?} to rootfs at {:?}: create mountpoint for {2} mount: {why}",
+            point.source, point.destination, point.destination
+        );
+        return Err(StartError::Runtime(explain::of_start_text(&message)));
+    }
+    Ok(())
+}
+
 fn prepare_root(root: &Path, record: &Record) -> Result<(), StartError> {
+    refuse_covers(record)?;
     let path = &record.config.working_dir;
     if path.is_empty()
         || path == "/"
@@ -368,8 +412,12 @@ fn prepare_root(root: &Path, record: &Record) -> Result<(), StartError> {
     {
         return Ok(());
     }
-    rootfs::make_directory(root, path)
-        .map_err(|errno| StartError::WorkingDir { path: path.clone(), source: errno.into() })
+    match rootfs::place_inside(root, path) {
+        Some(place) if place.is_dir() => Ok(()),
+        Some(_) => Err(StartError::NotADirectory(path.clone())),
+        None => rootfs::make_directory(root, path)
+            .map_err(|errno| StartError::WorkingDir { path: path.clone(), source: errno.into() }),
+    }
 }
 
 fn namespaces(engine: &Engine, record: &Record, network: Choice) -> Result<Namespaces, StartError> {
@@ -480,13 +528,22 @@ fn shim_config(engine: &Engine, container: &Container, record: &Record) -> Resul
     })
 }
 
+/// A shim tells the end of its container before it takes the container down: the next one may be faster.
+async fn last_run_is_gone(engine: &Engine, container: &Container) {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+    let state = engine.config.exec_root.join("runtime").join(container.id.as_str());
+    let gone = async {
+        while state.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    // What is left after that is somebody else's, and the runtime will say so.
+    let _ = tokio::time::timeout(PATIENCE, gone).await;
+}
+
 /// Starts the shim, hands it the clients that wait, and lets the program begin.
-async fn start_shim(
-    engine: &Engine,
-    container: &Container,
-    record: &Record,
-) -> Result<(Connection, i32), StartError> {
-    let explain = |error| explain(error, record);
+async fn start_shim(engine: &Engine, container: &Container) -> Result<(Connection, i32), StartError> {
+    last_run_is_gone(engine, container).await;
     shim::spawn(&engine.config.shim, &container.run_dir).await.map_err(explain)?;
     for waiting in container.take_waiting() {
         let stream = shim::attach(&container.run_dir, waiting.streams).await.map_err(explain)?;
@@ -500,36 +557,11 @@ async fn start_shim(
     }
 }
 
-/// A failure of the runtime in the words docker's clients look for.
-fn explain(error: ShimError, record: &Record) -> StartError {
-    let ShimError::Failed(failure) = error else { return StartError::Shim(error) };
-    if failure.step == LOG_STEP {
-        return StartError::LogDriver(failure.message);
-    }
-    let kind = failure.kind;
-    let message = format!(
-        "OCI runtime create failed: runc create failed: unable to start container process: {}",
-        explain_failure(&failure, spec::command(record).first().map(String::as_str))
-    );
-    StartError::Runtime(message, kind)
-}
-
-/// `exec: "foo": executable file not found in $PATH`, or what went wrong instead.
-pub fn explain_failure(failure: &Failure, program: Option<&str>) -> String {
-    let program = program.unwrap_or_default();
-    match failure.kind {
-        FailureKind::NotFound if program.contains('/') => {
-            format!(
-                "error during container init: exec: \"{program}\": stat {program}: no such file or directory"
-            )
-        }
-        FailureKind::NotFound => {
-            format!("error during container init: exec: \"{program}\": executable file not found in $PATH")
-        }
-        FailureKind::Permission => {
-            format!("error during container init: exec: \"{program}\": permission denied")
-        }
-        FailureKind::Other => format!("error during container init: {}", failure.message),
+fn explain(error: ShimError) -> StartError {
+    match error {
+        ShimError::Failed(failure) if failure.step == LOG_STEP => StartError::LogDriver(failure.message),
+        ShimError::Failed(failure) => StartError::Runtime(explain::of_start(&failure)),
+        error => StartError::Shim(error),
     }
 }
 

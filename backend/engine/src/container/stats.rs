@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::container::Record;
 use crate::container::cgroup::{Cgroup, system_cpu};
-use crate::container::record::now;
+use crate::container::record::{NEVER, now};
 use crate::host::Host;
 
 /// The sample of now. `before` is the last one: its processor part is repeated for the client to compare.
@@ -16,20 +16,23 @@ pub fn sample(record: &Record, host: &Host, before: Option<&Value>) -> Value {
         "throttling_data": { "periods": 0, "throttled_periods": 0, "throttled_time": 0 } });
     let before_cpu = before.map_or_else(|| empty.clone(), |sample| sample["cpu_stats"].clone());
     let before_read = before.map_or_else(|| json!("0001-01-01T00:00:00Z"), |sample| sample["read"].clone());
-    json!({
+    let mut answer = json!({
         "name": format!("/{}", record.name),
         "id": record.id.as_str(),
-        "read": now(),
+        "read": if cgroup.is_some() { now() } else { NEVER.to_owned() },
         "preread": before_read,
         "num_procs": 0,
         "storage_stats": {},
         "pids_stats": cgroup.as_ref().map_or_else(|| json!({}), pids),
-        "blkio_stats": cgroup.as_ref().map_or_else(|| json!({}), blkio),
+        "blkio_stats": blkio(cgroup.as_ref()),
         "cpu_stats": cgroup.as_ref().map_or(empty, |cgroup| cpu(cgroup, host)),
         "precpu_stats": before_cpu,
         "memory_stats": cgroup.as_ref().map_or_else(|| json!({}), |cgroup| memory(cgroup, host)),
-        "networks": networks(record),
-    })
+    });
+    if cgroup.is_some() {
+        answer["networks"] = networks(record);
+    }
+    answer
 }
 
 fn pids(cgroup: &Cgroup) -> Value {
@@ -42,10 +45,14 @@ fn pids(cgroup: &Cgroup) -> Value {
 
 fn cpu(cgroup: &Cgroup, host: &Host) -> Value {
     let (total, user, kernel) = cgroup.cpu();
+    let mut usage = json!({ "total_usage": total, "usage_in_kernelmode": kernel, "usage_in_usermode": user });
+    if let Some(each) = cgroup.per_cpu() {
+        usage["percpu_usage"] = json!(each);
+    }
     let throttled = cgroup.table("cpu", "cpu.stat", "cpu.stat");
     let count = |key: &str| throttled.get(key).copied().unwrap_or(0);
     json!({
-        "cpu_usage": { "total_usage": total, "usage_in_kernelmode": kernel, "usage_in_usermode": user },
+        "cpu_usage": usage,
         "system_cpu_usage": system_cpu(),
         "online_cpus": host.cpus,
         "throttling_data": {
@@ -56,12 +63,41 @@ fn cpu(cgroup: &Cgroup, host: &Host) -> Value {
     })
 }
 
+/// Of cgroup v1 moby tells these; of v2 everything.
+const V1_MEMORY: [&str; 15] = [
+    "cache",
+    "rss",
+    "rss_huge",
+    "mapped_file",
+    "dirty",
+    "writeback",
+    "pgpgin",
+    "pgpgout",
+    "pgfault",
+    "pgmajfault",
+    "inactive_anon",
+    "active_anon",
+    "inactive_file",
+    "active_file",
+    "unevictable",
+];
+
+fn memory_counts(cgroup: &Cgroup) -> std::collections::HashMap<String, u64> {
+    let mut counts = cgroup.table("memory", "memory.stat", "memory.stat");
+    if matches!(cgroup, Cgroup::V1(_)) {
+        counts.retain(|key, _| {
+            key.starts_with("hierarchical_") || V1_MEMORY.contains(&key.strip_prefix("total_").unwrap_or(key))
+        });
+    }
+    counts
+}
+
 fn memory(cgroup: &Cgroup, host: &Host) -> Value {
     let usage = cgroup.number("memory", "memory.usage_in_bytes", "memory.current").unwrap_or(0);
     let limit = cgroup.number("memory", "memory.limit_in_bytes", "memory.max").unwrap_or(u64::MAX);
     let mut answer = json!({
         "usage": usage,
-        "stats": cgroup.table("memory", "memory.stat", "memory.stat"),
+        "stats": memory_counts(cgroup),
         // "Unlimited" is what the machine has.
         "limit": limit.min(host.memory.unsigned_abs()),
     });
@@ -71,18 +107,27 @@ fn memory(cgroup: &Cgroup, host: &Host) -> Value {
     answer
 }
 
-fn blkio(cgroup: &Cgroup) -> Value {
-    let entries = match cgroup {
-        Cgroup::V1(directories) => {
-            let file = directories.get("blkio").map(|path| path.join("blkio.throttle.io_service_bytes"));
-            v1_blkio(&file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default())
+/// v1 has lists where v2 has nothing.
+fn blkio(cgroup: Option<&Cgroup>) -> Value {
+    let (bytes, operations, others) = match cgroup {
+        Some(Cgroup::V1(directories)) => {
+            let list = |name: &str| {
+                let file = directories.get("blkio").map(|path| path.join(name));
+                json!(v1_blkio(&file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()))
+            };
+            let bytes = list("blkio.throttle.io_service_bytes_recursive");
+            (bytes, list("blkio.throttle.io_serviced_recursive"), json!([]))
         }
-        Cgroup::V2(directory) => v2_io(&fs::read_to_string(directory.join("io.stat")).unwrap_or_default()),
+        Some(Cgroup::V2(directory)) => {
+            let text = fs::read_to_string(directory.join("io.stat")).unwrap_or_default();
+            (json!(v2_io(&text)), Value::Null, Value::Null)
+        }
+        None => (Value::Null, Value::Null, Value::Null),
     };
     json!({
-        "io_service_bytes_recursive": entries, "io_serviced_recursive": null, "io_queue_recursive": null,
-        "io_service_time_recursive": null, "io_wait_time_recursive": null, "io_merged_recursive": null,
-        "io_time_recursive": null, "sectors_recursive": null,
+        "io_service_bytes_recursive": bytes, "io_serviced_recursive": operations, "io_queue_recursive": others,
+        "io_service_time_recursive": others, "io_wait_time_recursive": others, "io_merged_recursive": others,
+        "io_time_recursive": others, "sectors_recursive": others,
     })
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use drydock_shim::protocol::Request;
 use http::StatusCode;
 
+use crate::container::Container;
 use crate::container::record::Status;
 use crate::container::shim::{self, ShimError};
+use crate::container::signal::{self, SignalError};
 use crate::container::start::{self, StartError};
-use crate::container::{Container, signal};
 use crate::engine::Engine;
 use crate::error::ApiError;
 
@@ -23,13 +24,13 @@ pub enum StopError {
     /// 304.
     #[error("container is already stopped")]
     AlreadyStopped,
-    #[error("invalid signal: {0}")]
-    Signal(String),
-    #[error("cannot kill container: {name}: container {id} is not running")]
-    NotRunning { name: String, id: String },
-    #[error("cannot stop container: {id}: tried to kill container, but did not receive an exit event")]
-    Unkillable { id: String },
-    #[error("cannot stop container: {id}")]
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("tried to kill container, but did not receive an exit event")]
+    Unkillable,
+    #[error("Cannot kill container {id}")]
     Shim { id: String, source: ShimError },
     #[error("Cannot restart container {name}: {source}")]
     Start { name: String, source: StartError },
@@ -40,7 +41,7 @@ impl From<StopError> for ApiError {
         let status = match error {
             StopError::AlreadyStopped => StatusCode::NOT_MODIFIED,
             StopError::Signal(_) => StatusCode::BAD_REQUEST,
-            StopError::NotRunning { .. } => StatusCode::CONFLICT,
+            StopError::NotRunning(_) => StatusCode::CONFLICT,
             StopError::Start { name, source } => {
                 let mut answer = Self::from(source);
                 answer.message = format!("Cannot restart container {name}: {}", answer.message);
@@ -111,18 +112,18 @@ async fn stop_locked(engine: &Arc<Engine>, container: &Arc<Container>, how: &How
         _ => return Err(StopError::AlreadyStopped),
     }
     let name = how.signal.clone().or(own_signal).unwrap_or_else(|| "SIGTERM".into());
-    let number = signal::parse(&name).ok_or(StopError::Signal(name))?;
+    let number = signal::parse(&name)?;
     container.note(|record| record.stopped_by_user = true);
     send(engine, container, number).await?;
     if status == Status::Paused {
         // A frozen process cannot take the signal.
-        let _ = shim::command(&container.run_dir, &Request::Resume).await;
+        super::pause::thaw(engine, container).await;
     }
     let patience = how.timeout_s.or(own_timeout).unwrap_or(PATIENCE_S);
     if !ended(container, u64::try_from(patience).ok().map(Duration::from_secs)).await {
         send(engine, container, nix::libc::SIGKILL).await?;
         if !ended(container, Some(AFTER_KILL)).await {
-            return Err(StopError::Unkillable { id: container.id.to_string() });
+            return Err(StopError::Unkillable);
         }
     }
     super::publish(engine, container, "stop", []);
@@ -142,8 +143,10 @@ fn give_up_restart(container: &Container) {
 /// Sends a signal. An exit in the same moment is not an error.
 async fn send(engine: &Engine, container: &Container, number: i32) -> Result<(), StopError> {
     let request = Request::Kill { signal: number, all: false };
+    // Before its end can be told.
+    super::publish(engine, container, "kill", [("signal", number.to_string())]);
     match shim::command(&container.run_dir, &request).await {
-        Ok(()) => super::publish(engine, container, "kill", [("signal", number.to_string())]),
+        Ok(()) => {}
         Err(ShimError::Failed(failure)) if container.status().is_live() => {
             tracing::debug!(container.id = %container.id, "{}", failure.message);
         }
@@ -172,27 +175,31 @@ pub async fn kill(
     name: Option<&str>,
 ) -> Result<(), StopError> {
     let name = name.filter(|name| !name.is_empty()).unwrap_or("SIGKILL");
-    let number = signal::parse(name).ok_or_else(|| StopError::Signal(name.to_owned()))?;
+    let number = signal::parse_to_send(name)?;
     let status = container.status();
-    if !status.is_live() {
-        return Err(StopError::NotRunning {
-            name: container.record().name.clone(),
-            id: container.id.to_string(),
-        });
+    if status == Status::Restarting {
+        give_up_restart(container);
+        return Ok(());
     }
-    container.note(|record| {
-        let own = record.config.stop_signal.as_deref().and_then(signal::parse);
-        // Any other signal is a message, not an end, when the image names its own end.
-        if number == nix::libc::SIGKILL || own.is_none_or(|own| own == number) {
-            record.stopped_by_user = true;
-        }
-    });
+    if !status.is_live() {
+        return Err(StopError::NotRunning(container.id.to_string()));
+    }
+    // Any other signal is a message, not an end, when the image names its own end.
+    let ends = {
+        let record = container.record();
+        let own = record.config.stop_signal.as_deref().and_then(|name| signal::parse(name).ok());
+        number == nix::libc::SIGKILL || own.is_none_or(|own| own == number)
+    };
+    if ends {
+        container.note(|record| record.stopped_by_user = true);
+    }
     send(engine, container, number).await?;
-    if status == Status::Paused && number == nix::libc::SIGKILL {
-        let _ = shim::command(&container.run_dir, &Request::Resume).await;
+    if status == Status::Paused && ends {
+        // A frozen process cannot take the signal.
+        super::pause::thaw(engine, container).await;
     }
     if number == nix::libc::SIGKILL && !ended(container, Some(AFTER_KILL)).await {
-        return Err(StopError::Unkillable { id: container.id.to_string() });
+        return Err(StopError::Unkillable);
     }
     Ok(())
 }

@@ -95,7 +95,8 @@ fn boot_time() -> i64 {
 pub fn by_ps(pids: &[i32], arguments: &str) -> Result<Table, TopError> {
     let output = Command::new("ps").args(arguments.split_whitespace()).output().map_err(TopError::Ps)?;
     if !output.status.success() {
-        return Err(TopError::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(TopError::Refused(said.trim().lines().next().unwrap_or_default().to_owned()));
     }
     select(&String::from_utf8_lossy(&output.stdout), &pids.iter().map(i32::to_string).collect())
 }

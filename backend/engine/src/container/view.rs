@@ -57,8 +57,17 @@ impl View {
         }
     }
 
-    /// Whether writing there is allowed by the container's own settings.
-    pub fn is_writable(&self, path: &str) -> bool {
+    /// Where a path leads when every link is followed, as the container names the place.
+    pub fn where_it_leads(&self, path: &str) -> Option<String> {
+        let place = self.open_place(path, true).ok()?;
+        let real = std::fs::read_link(path_of(&place)).ok()?;
+        // Of a running container the kernel says the path in its own root already, of a stopped one in ours.
+        let root = if self.mounted { std::fs::canonicalize(&self.root).ok()? } else { PathBuf::from("/") };
+        Some(clean(&real.strip_prefix(root).ok()?.to_string_lossy()))
+    }
+
+    /// What forbids writing there by the container's own settings.
+    pub fn read_only(&self, path: &str) -> Option<&'static str> {
         let path = clean(path);
         let point = self
             .record
@@ -67,8 +76,8 @@ impl View {
             .filter(|point| Path::new(&path).starts_with(&point.destination))
             .max_by_key(|point| point.destination.len());
         match point {
-            Some(point) => point.writable,
-            None => !self.record.host_config.readonly_rootfs.unwrap_or(false),
+            Some(point) => (!point.writable).then_some("mounted volume"),
+            None => self.record.host_config.readonly_rootfs.unwrap_or(false).then_some("container rootfs"),
         }
     }
 }

@@ -210,6 +210,8 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let served = hyper::server::conn::http1::Builder::new()
         // A client may close its sending half and still wait for the answer.
         .half_close(true)
+        // As Go writes them; who looks at the bytes compares.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
@@ -241,4 +243,4 @@ async fn answer(
 }
 
 /// The engine release whose API this is.
-const SERVER: &str = "Docker/28.5.1 (linux)";
+const SERVER: &str = "Docker/28.5.2 (linux)";

@@ -143,6 +143,12 @@ impl ImageService {
             .map_err(|source| rootfs_error(container, source))
     }
 
+    /// A tree of `image` alone, under a name of its own.
+    pub fn create_image_tree(&self, name: &str, image: &Image) -> Result<(), RootfsError> {
+        let made = self.store.prepare_image(name, &image.stored);
+        made.map(drop).map_err(|source| rootfs_error(name, source))
+    }
+
     /// Mounts the container's root file system unless it is mounted already; answers where.
     pub fn mount_rootfs(&self, container: &str) -> Result<PathBuf, RootfsError> {
         let snapshot = self.store.snapshot(container).map_err(|source| rootfs_error(container, source))?;

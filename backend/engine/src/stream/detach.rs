@@ -8,8 +8,8 @@ pub struct DetachKeys {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid detach keys ({0}) provided: Unknown character: '{1}'")]
-pub struct UnknownKey(String, String);
+#[error("Invalid detach keys ({0}) provided")]
+pub struct UnknownKey(String);
 
 /// What to do with input.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl DetachKeys {
     /// Reads `ctrl-p,ctrl-q`; empty is the default.
     pub fn parse(text: &str) -> Result<Self, UnknownKey> {
         let text = if text.is_empty() { "ctrl-p,ctrl-q" } else { text };
-        let key = |word: &str| key(word).ok_or_else(|| UnknownKey(text.to_owned(), word.to_owned()));
+        let key = |word: &str| key(word).ok_or_else(|| UnknownKey(text.to_owned()));
         let keys = text.split(',').map(key).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { keys, seen: 0 })
     }

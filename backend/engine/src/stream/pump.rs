@@ -38,7 +38,7 @@ pub enum End {
 
 /// Passes bytes until the process ends, the client leaves or detaches. `first` was read from the shim already.
 /// `before_close` is told why before the client sees the end: what it asks next is already true. The shim's stream
-/// comes back for those who still want its end.
+/// comes back for those who still want its end; dropped, it tells the shim that nobody listens any more.
 pub async fn run(
     client: Box<dyn ReadWrite>,
     shim: UnixStream,
@@ -48,7 +48,7 @@ pub async fn run(
 ) -> (End, Option<ShimReader>) {
     let (from_client, mut to_client) = tokio::io::split(client);
     let (from_shim, mut to_shim) = shim.into_split();
-    let mut reader = ShimReader { stream: from_shim, buffer: first };
+    let mut reader = ShimReader { stream: from_shim, open: None, buffer: first };
     let Plan { raw, stdin, close_stdin, detach } = plan;
     let ended = {
         let output = reader.forward(&mut to_client, raw);
@@ -72,9 +72,7 @@ pub async fn run(
     match ended {
         End::Process(_) => (ended, None),
         _ => {
-            let mut frame = Vec::new();
-            protocol::encode_frame(&mut frame, Stream::Detach, &[]);
-            let _ = to_shim.write_all(&frame).await;
+            reader.open = Some(to_shim);
             (ended, Some(reader))
         }
     }
@@ -127,6 +125,8 @@ async fn input(
 #[derive(Debug)]
 pub struct ShimReader {
     stream: tokio::net::unix::OwnedReadHalf,
+    /// The other half: closing it would end the stream.
+    open: Option<tokio::net::unix::OwnedWriteHalf>,
     buffer: Vec<u8>,
 }
 
@@ -175,7 +175,8 @@ impl ShimReader {
     }
 
     pub fn new(stream: UnixStream, buffer: Vec<u8>) -> Self {
-        Self { stream: stream.into_split().0, buffer }
+        let (stream, open) = stream.into_split();
+        Self { stream, open: Some(open), buffer }
     }
 
     async fn more(&mut self) -> io::Result<bool> {

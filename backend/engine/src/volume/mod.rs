@@ -55,6 +55,14 @@ pub enum VolumeError {
         "create {0}: \"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )]
     Name(String),
+    #[error("create {0}: volume name is too short, names should be at least two alphanumeric characters")]
+    ShortName(String),
+    #[error("create {name}: missing required option: \"{option}\"")]
+    MissingOption { name: String, option: &'static str },
+    #[error("create {name}: invalid size: '{size}'")]
+    Size { name: String, size: String },
+    #[error("create {0}: quota size requested but no quota support")]
+    NoQuota(String),
     #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
     Driver { name: String, driver: String },
     #[error("create {name}: invalid option: \"{option}\"")]
@@ -65,8 +73,10 @@ pub enum VolumeError {
     Remove { name: String, source: io::Error },
     #[error("remove {name}: volume is in use - [{users}]")]
     InUse { name: String, users: String },
-    #[error("failed to mount local volume: mount {device}:{target}, data: {data}")]
-    Mount { device: String, target: PathBuf, data: String, source: io::Error },
+    #[error(
+        "error while mounting volume '{target}': failed to mount local volume: mount {device}:{target}{how}"
+    )]
+    Mount { device: String, target: PathBuf, how: String, source: io::Error },
 }
 
 impl From<VolumeError> for ApiError {
@@ -74,7 +84,12 @@ impl From<VolumeError> for ApiError {
         use http::StatusCode;
         let status = match &error {
             VolumeError::NotFound(_) | VolumeError::Driver { .. } => StatusCode::NOT_FOUND,
-            VolumeError::Name(_) | VolumeError::Option { .. } => StatusCode::BAD_REQUEST,
+            VolumeError::Name(_)
+            | VolumeError::ShortName(_)
+            | VolumeError::Option { .. }
+            | VolumeError::MissingOption { .. }
+            | VolumeError::Size { .. }
+            | VolumeError::NoQuota(_) => StatusCode::BAD_REQUEST,
             VolumeError::InUse { .. } => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -123,8 +138,9 @@ impl Volumes {
     pub fn create(&self, wanted: NewVolume) -> Result<Volume, VolumeError> {
         let anonymous = wanted.name.as_deref().unwrap_or_default().is_empty();
         let name = wanted.name.filter(|name| !name.is_empty()).unwrap_or_else(|| Id::random().to_string());
+        check_driver(&name, wanted.driver.as_deref())?;
         check_name(&name)?;
-        check_driver(&name, wanted.driver.as_deref(), &wanted.options)?;
+        check_options(&name, &wanted.options)?;
         let mut all = self.lock();
         if let Some(volume) = all.get(&name) {
             return Ok(volume.clone());
@@ -175,6 +191,16 @@ impl Volumes {
         Ok(volume.mountpoint)
     }
 
+    /// Takes a device away again when the last container that used it has ended.
+    pub fn unmount(&self, name: &str) {
+        let Ok(volume) = self.get(name) else { return };
+        if volume.options.is_some_and(|options| options.contains_key("device"))
+            && is_mounted(&volume.mountpoint)
+        {
+            let _ = nix::mount::umount2(&volume.mountpoint, nix::mount::MntFlags::MNT_DETACH);
+        }
+    }
+
     pub fn note_use(&self, action: &str, name: &str, container: &Id, destination: &str) {
         let mut attributes = BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
         attributes.insert("container".into(), container.to_string());
@@ -204,23 +230,39 @@ fn write(directory: &Path, volume: &Volume) -> io::Result<()> {
 }
 
 fn check_name(name: &str) -> Result<(), VolumeError> {
+    if name.len() == 1 {
+        return Err(VolumeError::ShortName(name.to_owned()));
+    }
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
-    if first && rest && name.len() > 1 { Ok(()) } else { Err(VolumeError::Name(name.to_owned())) }
+    if first && rest { Ok(()) } else { Err(VolumeError::Name(name.to_owned())) }
 }
 
-fn check_driver(
-    name: &str,
-    driver: Option<&str>,
-    options: &BTreeMap<String, String>,
-) -> Result<(), VolumeError> {
+fn check_driver(name: &str, driver: Option<&str>) -> Result<(), VolumeError> {
     match driver.unwrap_or_default() {
-        "" | "local" => {}
-        driver => return Err(VolumeError::Driver { name: name.to_owned(), driver: driver.to_owned() }),
+        "" | "local" => Ok(()),
+        driver => Err(VolumeError::Driver { name: name.to_owned(), driver: driver.to_owned() }),
     }
-    match options.keys().find(|key| !matches!(key.as_str(), "type" | "device" | "o" | "size")) {
-        Some(option) => Err(VolumeError::Option { name: name.to_owned(), option: option.clone() }),
+}
+
+fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
+    let name = || name.to_owned();
+    if let Some(option) = options.keys().find(|key| !matches!(key.as_str(), "type" | "device" | "o" | "size"))
+    {
+        return Err(VolumeError::Option { name: name(), option: option.clone() });
+    }
+    if let Some(text) = options.get("size") {
+        match crate::config::parse_size(text) {
+            None => return Err(VolumeError::Size { name: name(), size: text.clone() }),
+            Some(size) if size > 0 => return Err(VolumeError::NoQuota(name())),
+            Some(_) => {}
+        }
+    }
+    let needs = [("o", "device"), ("o", "type"), ("type", "device"), ("device", "type")];
+    match needs.iter().find(|(option, other)| options.contains_key(*option) && !options.contains_key(*other))
+    {
+        Some((_, option)) => Err(VolumeError::MissingOption { name: name(), option }),
         None => Ok(()),
     }
 }
@@ -240,8 +282,14 @@ fn mount_device(target: &Path, device: &str, options: &BTreeMap<String, String>)
     let kind = options.get("type").map(String::as_str).unwrap_or_default();
     let data = options.get("o").cloned().unwrap_or_default();
     let words: Vec<&str> = data.split(',').filter(|word| !word.is_empty()).collect();
-    let bind = kind == "none" && words.iter().any(|word| matches!(*word, "bind" | "rbind"));
-    let mut flags = if bind { MsFlags::MS_BIND | MsFlags::MS_REC } else { MsFlags::empty() };
+    let mut flags = MsFlags::empty();
+    for word in &words {
+        match *word {
+            "bind" => flags |= MsFlags::MS_BIND,
+            "rbind" => flags |= MsFlags::MS_BIND | MsFlags::MS_REC,
+            _ => {}
+        }
+    }
     let mut rest = Vec::new();
     for word in words {
         match word {
@@ -255,12 +303,14 @@ fn mount_device(target: &Path, device: &str, options: &BTreeMap<String, String>)
     }
     let rest = rest.join(",");
     nix::mount::mount(Some(device), target, Some(kind), flags, Some(rest.as_str())).map_err(|errno| {
-        VolumeError::Mount {
-            device: device.to_owned(),
-            target: target.to_owned(),
-            data: rest.clone(),
-            source: errno.into(),
+        let mut how = String::new();
+        if !flags.is_empty() {
+            how.push_str(&format!(", flags: {:#x}", flags.bits()));
         }
+        if !rest.is_empty() {
+            how.push_str(&format!(", data: {rest}"));
+        }
+        VolumeError::Mount { device: device.to_owned(), target: target.to_owned(), how, source: errno.into() }
     })
 }
 

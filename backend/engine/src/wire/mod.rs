@@ -2,6 +2,7 @@
 //! writes are plain values here, and `null` reads as the empty value.
 
 mod container_config;
+pub mod words;
 
 pub use container_config::{ContainerConfig, Empty};
 

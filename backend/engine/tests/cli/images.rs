@@ -115,7 +115,7 @@ fn a_running_container_is_paused_for_its_commit_unless_told_otherwise() {
             "{{.Action}}",
         ])
         .ok();
-    assert_eq!(lines(&said), ["create", "start", "pause", "unpause", "commit", "commit"]);
+    assert_eq!(lines(&said), ["create", "start", "pause", "commit", "unpause", "commit"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn bad_commits_change_nothing() {
         machine
             .docker(["commit", "-c", "RUN x", "box"])
             .fails(1)
-            .contains("run is not a valid change command")
+            .contains("RUN is not a valid change command")
     );
     assert!(machine.docker(["commit", "box", "Upper"]).fails(1).contains("must be lowercase"));
     assert_eq!(machine.docker(["images", "-aq"]).ok(), before);
@@ -287,7 +287,7 @@ fn a_tree_is_exported_and_imported() {
         machine
             .docker(["import", "-c", "RUN x", &file])
             .fails(1)
-            .contains("run is not a valid change command")
+            .contains("RUN is not a valid change command")
     );
 }
 

@@ -159,6 +159,27 @@ impl Machine {
         output.expect("docker (apt-get install docker-cli)").into()
     }
 
+    /// The same with as many words as a table holds.
+    pub fn docker_words(&self, arguments: &[&str]) -> Said {
+        let output = self.command([]).args(arguments).stdin(Stdio::null()).output();
+        output.expect("docker (apt-get install docker-cli)").into()
+    }
+
+    /// One request without the command line: the answer's status and JSON.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let output = self
+            .inside("curl")
+            .args(["--silent", "--max-time", "60", "--request", method, "--unix-socket"])
+            .arg(self.path("docker.sock"))
+            .args(["--header", "Content-Type: application/json", "--data-binary", body])
+            .args(["--write-out", "\n%{http_code}", &format!("http://d{path}")])
+            .output()
+            .expect("curl");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').expect("a status");
+        (status.parse().expect("a number"), serde_json::from_str(body).unwrap_or_default())
+    }
+
     pub fn docker_with_input<const N: usize>(&self, arguments: [&str; N], input: &[u8]) -> Said {
         let mut child = self
             .command(arguments)

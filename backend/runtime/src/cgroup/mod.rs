@@ -68,7 +68,7 @@ pub enum CgroupError {
     NoController { controller: String },
     #[error("{0} cannot be expressed in cgroup v2")]
     NotInV2(&'static str),
-    #[error("set {file} to {value:?}")]
+    #[error("failed to write {value:?}: write {file}")]
     Set {
         file: PathBuf,
         value: String,

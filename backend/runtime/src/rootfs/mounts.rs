@@ -30,6 +30,14 @@ pub struct Planned {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
+    /// Which of them failed, in runc's words.
+    #[error("error mounting {from:?} to rootfs at {destination:?}")]
+    One {
+        from: PathBuf,
+        destination: PathBuf,
+        #[source]
+        step: Box<MountError>,
+    },
     #[error("mount {destination}: find {source_path}")]
     Source {
         destination: PathBuf,
@@ -130,6 +138,14 @@ pub struct CgroupView<'a> {
 
 /// Makes one mount below `root`.
 pub fn make(planned: &Planned, root: BorrowedFd<'_>, view: CgroupView<'_>) -> Result<(), MountError> {
+    make_one(planned, root, view).map_err(|step| MountError::One {
+        from: planned.source.clone(),
+        destination: planned.destination.clone(),
+        step: Box::new(step),
+    })
+}
+
+fn make_one(planned: &Planned, root: BorrowedFd<'_>, view: CgroupView<'_>) -> Result<(), MountError> {
     let destination = &planned.destination;
     if planned.kind == "cgroup" || planned.kind == "cgroup2" {
         return cgroups::make(planned, root, view);
@@ -170,8 +186,12 @@ fn refuse_link(planned: &Planned, root: BorrowedFd<'_>) -> Result<(), MountError
 }
 
 pub(super) fn attach(tree: &OwnedFd, point: &OwnedFd, destination: &Path) -> Result<(), MountError> {
-    mount::attach_at(tree, point, Path::new(""))
-        .map_err(|source| MountError::Attach { destination: destination.to_owned(), source })
+    // The new mount interface says EINVAL where mount(2) says ENOTDIR.
+    let mismatch = || target::is_directory(tree).ok() != target::is_directory(point).ok();
+    mount::attach_at(tree, point, Path::new("")).map_err(|source| {
+        let source = if mismatch() { rustix::io::Errno::NOTDIR.into() } else { source };
+        MountError::Attach { destination: destination.to_owned(), source }
+    })
 }
 
 /// Clones the source of a bind mount, with all its attributes set while nobody can see it.

@@ -3,7 +3,6 @@
 use std::fs::Metadata;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,11 +10,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
+use drydock_images::unpack::UnpackError;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::api::images::bodies;
 use crate::api::query::Parameters;
+use crate::container::copy_out;
+use crate::container::mounts::clean;
 use crate::container::record::rfc3339;
 use crate::container::view::{View, path_of};
 use crate::engine::Engine;
@@ -39,19 +41,30 @@ fn find(engine: &Arc<Engine>, name: &str, query: &Parameters) -> ApiResult<(View
     let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?;
     let container = engine.containers.find(name)?;
     let view = View::open(engine, &container).map_err(|error| internal(&error))?;
-    let place = view.open_place(path, false).map_err(|errno| missing(name, path, errno))?;
+    let place = view.open_place(path, names_a_folder(path)).map_err(|errno| missing(name, path, errno))?;
     let own = path_of(&place);
     let meta = std::fs::metadata(&own).map_err(|error| internal(&error))?;
-    let described = describe(path, &meta, link_target(&place));
+    let described = describe(path, &meta, link_target(&view, path, &place));
     let encoded = base64::engine::general_purpose::STANDARD.encode(described.to_string());
     let mut headers = HeaderMap::new();
     headers.insert(STAT, HeaderValue::from_str(&encoded).map_err(|error| internal(&error))?);
     Ok((view, headers))
 }
 
-fn link_target(place: &std::os::fd::OwnedFd) -> String {
-    let target = rustix::fs::readlinkat(place, "", Vec::new());
-    target.map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+/// With a slash or a dot at its end a path is what a link leads to.
+fn names_a_folder(path: &str) -> bool {
+    path.ends_with('/') || path.ends_with("/.")
+}
+
+/// Where a link leads in the end, as a path of the container; empty for everything else.
+fn link_target(view: &View, path: &str, place: &std::os::fd::OwnedFd) -> String {
+    let Ok(target) = rustix::fs::readlinkat(place, "", Vec::new()) else { return String::new() };
+    view.where_it_leads(path).unwrap_or_else(|| {
+        // It leads nowhere: what it says, from where it lies.
+        let target = target.to_string_lossy().into_owned();
+        let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+        if target.starts_with('/') { clean(&target) } else { clean(&format!("{parent}/{target}")) }
+    })
 }
 
 fn internal(error: &dyn std::error::Error) -> ApiError {
@@ -81,9 +94,10 @@ fn describe(path: &str, meta: &Metadata, link_target: String) -> Value {
     })
 }
 
+/// The last word of a path, as Go's `filepath.Base` has it: `.` stays.
 fn base_name(path: &str) -> String {
-    let clean = crate::container::mounts::clean(path);
-    clean.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/").to_owned()
+    let trimmed = path.trim_end_matches('/');
+    trimmed.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/").to_owned()
 }
 
 /// Go's `os.FileMode`: the permission bits, and its own bits for kinds.
@@ -115,42 +129,17 @@ pub async fn get(
     Query(query): Query<Parameters>,
 ) -> ApiResult {
     let (view, mut headers) = find(&engine, &name, &query)?;
+    let container = engine.containers.find(&name)?;
     let path = query.text("path").unwrap_or_default().to_owned();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
     let body = tar_body(move |output| {
-        let place = view.open_place(&path, false)?;
+        let place = view.open_place(&path, names_a_folder(&path))?;
         let mut archive = tar::Builder::new(output);
-        archive.follow_symlinks(false);
-        pack(&mut archive, &place, &base_name(&path))?;
+        copy_out::pack(&mut archive, &place, &base_name(&path))?;
         archive.finish()
     });
+    crate::container::publish(&engine, &container, "archive-path", []);
     Ok((StatusCode::OK, headers, body).into_response())
-}
-
-fn pack(
-    archive: &mut tar::Builder<impl Write>,
-    place: &std::os::fd::OwnedFd,
-    name: &str,
-) -> std::io::Result<()> {
-    let own = path_of(place);
-    let meta = std::fs::metadata(&own)?;
-    // The root of the file system has no name: its entries are relative.
-    let name = if name == "/" { "." } else { name };
-    if meta.file_type().is_symlink() {
-        let mut header = tar::Header::new_gnu();
-        header.set_metadata(&meta);
-        return archive.append_link(&mut header, name, link_target(place));
-    }
-    if meta.is_dir() {
-        // Through the descriptor's own name, so that what lies below is found without another look-up.
-        return archive.append_dir_all(name, own.join("."));
-    }
-    let mut header = tar::Header::new_gnu();
-    header.set_metadata(&meta);
-    if !meta.is_file() {
-        return archive.append_data(&mut header, name, std::io::empty());
-    }
-    archive.append_data(&mut header, name, std::fs::File::open(own)?)
 }
 
 /// A body that a thread writes.
@@ -200,6 +189,9 @@ impl Drop for Chunks {
     }
 }
 
+/// How much of a refused archive is heard out: who still sends would see a closed connection and not the answer.
+const REFUSED: usize = 1 << 20;
+
 /// `PUT`: an archive, which may be compressed, is unpacked into a directory of the container.
 pub async fn put(
     State(engine): State<Arc<Engine>>,
@@ -207,28 +199,53 @@ pub async fn put(
     Query(query): Query<Parameters>,
     request: Request,
 ) -> ApiResult<StatusCode> {
-    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?.to_owned();
-    let container = engine.containers.find(&name)?;
-    let view = View::open(&engine, &container).map_err(|error| internal(&error))?;
-    if !view.is_writable(&path) {
-        return Err(ApiError::forbidden("container rootfs is marked read-only"));
+    let found = target(&engine, &name, &query);
+    if found.is_err() {
+        let _ = axum::body::to_bytes(request.into_body(), REFUSED).await;
+        return found.map(|_| StatusCode::OK);
     }
-    let place = view.open_place(&path, true).map_err(|errno| missing(&name, &path, errno))?;
-    let target: PathBuf = std::fs::read_link(path_of(&place)).map_err(|error| internal(&error))?;
-    if !std::fs::metadata(path_of(&place)).is_ok_and(|meta| meta.is_dir()) {
-        return Err(ApiError::invalid("extraction point is not a directory"));
-    }
-    drop(target);
+    let (view, place) = found?;
+    let careful = query.flag("noOverwriteDirNonDir");
     let unpacked = bodies::blocking_reader(request.into_body(), move |reader| {
         // Through the directory itself: the place cannot be exchanged while it is open.
-        let unpacked =
-            drydock_images::unpack::unpack(&mut bodies::unzipped(reader), &path_of(&place).join("."));
+        let unpacked = copy_in(bodies::unzipped(reader), &place, careful);
         drop(view);
         unpacked
     });
-    unpacked.await?.map_err(|error| internal(&error))?;
-    crate::container::publish(&engine, &container, "extract-to-dir", []);
+    unpacked.await??;
+    crate::container::publish(&engine, &*engine.containers.find(&name)?, "extract-to-dir", []);
     Ok(StatusCode::OK)
+}
+
+/// The directory to unpack into.
+fn target(engine: &Arc<Engine>, name: &str, query: &Parameters) -> ApiResult<(View, std::os::fd::OwnedFd)> {
+    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?;
+    let container = engine.containers.find(name)?;
+    let view = View::open(engine, &container).map_err(|error| internal(&error))?;
+    let place = view.open_place(path, true).map_err(|errno| missing(name, path, errno))?;
+    if !std::fs::metadata(path_of(&place)).is_ok_and(|meta| meta.is_dir()) {
+        return Err(ApiError::invalid("extraction point is not a directory"));
+    }
+    match view.read_only(path) {
+        Some(what) => Err(ApiError::invalid(format!("{what} is marked read-only"))),
+        None => Ok((view, place)),
+    }
+}
+
+/// Unpacks what a client sends. Careful: no file takes the place of a folder.
+fn copy_in(archive: impl std::io::Read, place: &std::os::fd::OwnedFd, careful: bool) -> ApiResult<()> {
+    let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let root = rustix::fs::openat(place, ".", flags, rustix::fs::Mode::empty())
+        .map_err(|error| internal(&std::io::Error::from(error)))?;
+    let unpacked = match careful {
+        true => drydock_images::unpack::copy_in(archive, root),
+        false => drydock_images::unpack::extract(archive, root),
+    };
+    unpacked.map(drop).map_err(|error| match &error {
+        // What Go says of a piece of an archive, and of anything that is none.
+        UnpackError::Archive(_) => ApiError::internal("unexpected EOF"),
+        _ => internal(&error),
+    })
 }
 
 pub async fn export(State(engine): State<Arc<Engine>>, Path(name): Path<String>) -> ApiResult {

@@ -133,6 +133,7 @@ enum Source {
 
 async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn ReadWrite>, plan: Plan) {
     let Attachment { container, source, wanted, listener, .. } = attachment;
+    crate::container::publish(&engine, &container, "attach", []);
     if wanted.logs {
         replay(&container, &wanted, plan.raw, &mut client).await;
     }
@@ -143,7 +144,6 @@ async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn 
         Source::AtStart(ready) => ready.await.ok(),
     };
     let Some((stream, first)) = stream else { return };
-    crate::container::publish(&engine, &container, "attach", []);
     let (end, _) = pump::run(client, stream, first, plan, |_| drop(listener)).await;
     if end == End::Detached {
         crate::container::publish(&engine, &container, "detach", []);
@@ -174,18 +174,27 @@ pub async fn resize(
     if !container.status().is_live() {
         return Err(ApiError::conflict(format!("container {} is not running", container.id)));
     }
-    let request = protocol::Request::Resize { exec_id: None, size: size(&query)? };
+    let size = size(&query)?;
+    let told = [("height", size.rows.to_string()), ("width", size.cols.to_string())];
+    if !container.record().config.tty {
+        // There is nothing to size; moby says nothing about it.
+        crate::container::publish(&engine, &container, "resize", told);
+        return Ok(StatusCode::OK);
+    }
+    let request = protocol::Request::Resize { exec_id: None, size };
     shim::command(&container.run_dir, &request)
         .await
         .map_err(|error| ApiError::chain(StatusCode::INTERNAL_SERVER_ERROR, &error))?;
+    crate::container::publish(&engine, &container, "resize", told);
     Ok(StatusCode::OK)
 }
 
 /// `?h=&w=`.
 pub fn size(query: &Parameters) -> ApiResult<Size> {
-    let side = |name: &str| {
-        let number = query.number(name)?.and_then(|number| u16::try_from(number).ok());
-        number.ok_or_else(|| ApiError::invalid(format!("invalid resize {name}")))
+    let side = |name: &str, word: &str| {
+        let text = query.text(name).unwrap_or_default();
+        text.parse::<u16>()
+            .map_err(|_| ApiError::invalid(format!("invalid resize {word} \"{text}\": invalid syntax")))
     };
-    Ok(Size { rows: side("h")?, cols: side("w")? })
+    Ok(Size { rows: side("h", "height")?, cols: side("w", "width")? })
 }

@@ -14,6 +14,7 @@ use crate::container::create::{self, Wanted};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 use crate::http::version::ApiVersion;
+use crate::wire::words;
 
 use super::mac;
 
@@ -23,6 +24,9 @@ pub async fn create(
     Extension(version): Extension<ApiVersion>,
     JsonBody(body): JsonBody<Value>,
 ) -> ApiResult {
+    if let Some(unknown) = words::unknown_in_create(&body) {
+        return Err(ApiError::invalid(unknown));
+    }
     let mut wanted =
         Wanted { config: body::decode(body.clone())?, around: body::decode(body)?, of_build: false };
     if wanted.config.image.is_empty() {

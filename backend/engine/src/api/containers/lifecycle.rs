@@ -14,7 +14,7 @@ use crate::container::{
     links, pause as freezer, remove as removal, rename as naming, start as starting, stop as stopping,
 };
 use crate::engine::Engine;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 
 type Name = Path<String>;
 type Shared = State<Arc<Engine>>;
@@ -31,7 +31,8 @@ pub async fn stop(
     Query(query): Query<Parameters>,
 ) -> ApiResult<StatusCode> {
     let container = engine.containers.find(&name)?;
-    stopping::stop(&engine, &container, &how(&query)?).await?;
+    let stopped = stopping::stop(&engine, &container, &how(&query)?).await;
+    stopped.map_err(|error| ApiError::from(error).of(&format!("cannot stop container: {name}")))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -54,8 +55,10 @@ pub async fn kill(
     Path(name): Name,
     Query(query): Query<Parameters>,
 ) -> ApiResult<StatusCode> {
-    let container = engine.containers.find(&name)?;
-    stopping::kill(&engine, &container, query.text("signal")).await?;
+    let verb = format!("cannot kill container: {name}");
+    let container = engine.containers.find(&name).map_err(|error| ApiError::from(error).of(&verb))?;
+    let killed = stopping::kill(&engine, &container, query.text("signal")).await;
+    killed.map_err(|error| ApiError::from(error).of(&verb))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -101,7 +104,10 @@ pub async fn remove(
         return Ok(StatusCode::NO_CONTENT);
     }
     let options = removal::Options { force: query.flag("force"), volumes: query.flag("v") };
-    removal::remove(&engine, &container, options).await?;
+    removal::remove(&engine, &container, options).await.map_err(|error| match error {
+        error @ (removal::RemoveError::Gone(_) | removal::RemoveError::InProgress(_)) => error.into(),
+        error => ApiError::from(error).of(&format!("cannot remove container \"{name}\"")),
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
+use crate::api::order::InOrder;
 use crate::api::query::{Filters, Parameters};
 use crate::container::record::Status;
 use crate::container::{Container, Record, inspect as shape, links, summary};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 
-const FILTERS: [&str; 17] = [
+const FILTERS: [&str; 16] = [
     "ancestor",
     "before",
     "exited",
@@ -22,7 +24,6 @@ const FILTERS: [&str; 17] = [
     "is-task",
     "isolation",
     "label",
-    "label!",
     "name",
     "network",
     "publish",
@@ -32,16 +33,12 @@ const FILTERS: [&str; 17] = [
     "is-automated",
 ];
 const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+const HEALTHS: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
-pub async fn list(
-    State(engine): State<Arc<Engine>>,
-    Query(query): Query<Parameters>,
-) -> ApiResult<Json<Vec<Value>>> {
+pub async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult {
     let filters = query.filters()?;
     filters.only(&FILTERS)?;
-    if let Some(unknown) = filters.get("status").iter().find(|status| !STATUSES.contains(&status.as_str())) {
-        return Err(ApiError::invalid(format!("invalid filter 'status={unknown}'")));
-    }
+    check(&filters)?;
     let limit =
         query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
     // These two ask about containers that do not run.
@@ -65,7 +62,32 @@ pub async fn list(
             break;
         }
     }
-    Ok(Json(answer))
+    Ok(Json(InOrder(&Value::Array(answer))).into_response())
+}
+
+/// Values that no container can have are a mistake, not an empty list.
+fn check(filters: &Filters) -> ApiResult<()> {
+    for (filter, what, known) in [("status", "state", &STATUSES[..]), ("health", "health", &HEALTHS[..])] {
+        if let Some(word) = filters.get(filter).iter().find(|word| !known.contains(&word.as_str())) {
+            return Err(ApiError::invalid(format!(
+                "invalid filter '{filter}={word}': invalid value for {what} ({word}): must be one of {}",
+                known.join(", ")
+            )));
+        }
+    }
+    if let Some(code) = filters.get("exited").iter().find(|code| code.parse::<i64>().is_err()) {
+        return Err(ApiError::invalid(format!(
+            "invalid filter 'exited={code}': strconv.Atoi: parsing \"{code}\": invalid syntax"
+        )));
+    }
+    for filter in ["publish", "expose"] {
+        if let Some(port) = filters.get(filter).iter().find(|port| range(port).is_none()) {
+            return Err(ApiError::internal(format!(
+                "error while looking up for {filter} {port}: strconv.ParseUint: parsing \"{port}\": invalid syntax"
+            )));
+        }
+    }
+    filters.yes_or_no("is-task").map(drop)
 }
 
 fn add_size(engine: &Engine, container: &Container, answer: &mut Value) {
@@ -101,11 +123,12 @@ impl<'a> Selection<'a> {
         let names = filters
             .get("name")
             .iter()
-            .map(|name| regex_lite::Regex::new(name).map_err(|error| ApiError::invalid(error.to_string())));
+            // A name that is no pattern matches nothing; moby looks for it as it stands.
+            .filter_map(|name| regex_lite::Regex::new(name).ok());
         let ancestors = filters.get("ancestor").iter();
         Ok(Self {
             filters,
-            names: names.collect::<Result<_, _>>()?,
+            names: names.collect(),
             since: created("since")?,
             before: created("before")?,
             ancestors: ancestors.filter_map(|name| Some(engine.images.lookup(name).ok()?.id)).collect(),
@@ -114,7 +137,7 @@ impl<'a> Selection<'a> {
 
     fn takes(&self, engine: &Engine, record: &Record) -> bool {
         let filters = self.filters;
-        let named = self.names.is_empty()
+        let named = filters.get("name").is_empty()
             || self
                 .names
                 .iter()
@@ -161,27 +184,28 @@ fn on_network(record: &Record, network: &str) -> bool {
 
 /// `80`, `80/tcp` or `80-90/tcp`.
 fn in_range(wanted: &str, port: &str) -> bool {
-    let (wanted, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
     let (number, own) = port.split_once('/').unwrap_or((port, "tcp"));
-    let (first, last) = wanted.split_once('-').unwrap_or((wanted, wanted));
-    let parse = |text: &str| text.parse::<u16>().ok();
-    match (parse(first), parse(last), parse(number)) {
-        (Some(first), Some(last), Some(number)) => own == protocol && (first..=last).contains(&number),
+    match (range(wanted), number.parse::<u16>()) {
+        (Some((first, last, protocol)), Ok(number)) => own == protocol && (first..=last).contains(&number),
         _ => false,
     }
 }
 
+fn range(wanted: &str) -> Option<(u16, u16, &str)> {
+    let (numbers, protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    Some((first.parse().ok()?, last.parse().ok()?, protocol))
+}
+
 fn publishes(record: &Record, wanted: &str) -> bool {
-    let bindings = record.ports.iter().flat_map(|(port, bindings)| {
+    let mut bindings = record.ports.iter().flat_map(|(port, bindings)| {
         let protocol = port.split_once('/').map_or("tcp", |(_, protocol)| protocol);
         bindings
             .iter()
             .flatten()
             .filter_map(move |binding| Some(format!("{}/{protocol}", binding.host_port.as_ref()?)))
     });
-    let own =
-        record.ports.iter().filter(|(_, bindings)| bindings.as_ref().is_some_and(|list| !list.is_empty()));
-    bindings.chain(own.map(|(port, _)| port.clone())).any(|port| in_range(wanted, &port))
+    bindings.any(|port| in_range(wanted, &port))
 }
 
 fn exposes(record: &Record, wanted: &str) -> bool {
@@ -192,12 +216,13 @@ pub async fn inspect(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
     Query(query): Query<Parameters>,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult {
     let container = engine.containers.find(&name)?;
     let record = container.record().clone();
     let mut around = shape::Around {
         exec_ids: engine.execs.of(&container.id),
         links: links::shown(&engine, &record),
+        root: engine.images.store().snapshot(container.id.as_str()).ok(),
         ..shape::Around::default()
     };
     if query.flag("size") {
@@ -205,5 +230,5 @@ pub async fn inspect(
         around.size_rw = Some(written);
         around.size_root = Some(seen);
     }
-    Ok(Json(shape::inspect(&container, &record, &around)))
+    Ok(Json(InOrder(&shape::inspect(&container, &record, &around))).into_response())
 }

@@ -7,17 +7,18 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use bollard_stubs::models::ContainerUpdateBody;
+use bollard_stubs::models::HostConfig;
 use drydock_shim::protocol::{Reply, Request};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::api::body::JsonBody;
+use crate::api::body::{JsonBody, decode};
 use crate::api::query::Parameters;
 use crate::container::shim::{Connection, ShimError};
 use crate::container::{Container, publish, stats as samples, top as processes, update as limits};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::wire::words;
 
 /// How often `docker stats` is told.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -85,9 +86,14 @@ pub async fn stats(
 pub async fn update(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
-    JsonBody(wanted): JsonBody<ContainerUpdateBody>,
+    JsonBody(body): JsonBody<Value>,
 ) -> ApiResult<Json<Value>> {
+    if let Some(unknown) = words::unknown_policy(&json!({ "RestartPolicy": body["RestartPolicy"] })) {
+        return Err(ApiError::invalid(unknown));
+    }
+    let mut wanted: HostConfig = decode(body)?;
+    let warnings = limits::check(&engine, &mut wanted)?;
     let container = engine.containers.find(&name)?;
-    limits::update(&engine, &container, wanted).await?;
-    Ok(Json(json!({ "Warnings": [] })))
+    limits::update(&engine, &container, &wanted).await?;
+    Ok(Json(json!({ "Warnings": if warnings.is_empty() { Value::Null } else { json!(warnings) } })))
 }

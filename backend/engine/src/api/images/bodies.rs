@@ -189,11 +189,8 @@ pub fn apply_changes(mut config: ContainerConfig, changes: &[String]) -> Result<
                 let paths = serde_json::from_str(rest).unwrap_or_else(|_| vec![rest.to_owned()]);
                 volumes.extend(paths.into_iter().map(|path| (path, crate::wire::Empty {})));
             }
-            other => {
-                return Err(ApiError::invalid(format!(
-                    "{} is not a valid change command",
-                    other.to_lowercase()
-                )));
+            _ => {
+                return Err(ApiError::invalid(format!("{word} is not a valid change command")));
             }
         }
     }

@@ -76,7 +76,8 @@ fn within(root: &Path, folder: &str) -> Result<PathBuf, GitError> {
     let place = crate::container::rootfs::open_inside(root, folder)
         .map_err(|_| GitError::Outside(folder.to_owned()))?;
     drop(place);
-    crate::container::rootfs::directory_inside(root, folder)
+    crate::container::rootfs::place_inside(root, folder)
+        .filter(|place| place.is_dir())
         .ok_or_else(|| GitError::NotFolder(folder.to_owned()))
 }
 

@@ -68,7 +68,7 @@ const DEFAULT: [&str; 14] = [
 ];
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid CapAdd: unknown capability: \"{0}\"")]
+#[error("unknown capability: \"{0}\"")]
 pub struct UnknownCapability(pub String);
 
 /// The container's capabilities, without `CAP_`; never more than the engine itself may give.
@@ -99,6 +99,27 @@ pub fn effective(
     }
     set.extend(add);
     Ok(set.intersection(&held).copied().collect())
+}
+
+/// `CAP_…` in capitals, each once and in the order of its first mention; `ALL` stays a word of its own.
+pub fn normalize(words: &[String]) -> Result<Vec<String>, UnknownCapability> {
+    let mut names: Vec<String> = Vec::new();
+    for word in words {
+        let upper = word.to_ascii_uppercase();
+        let name = match upper.as_str() {
+            "ALL" => upper,
+            _ if upper.starts_with("CAP_") => upper,
+            _ => format!("CAP_{upper}"),
+        };
+        let known = name == "ALL" || name.strip_prefix("CAP_").is_some_and(|bare| ALL.contains(&bare));
+        if !known {
+            return Err(UnknownCapability(name));
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Names, and whether `ALL` was among them.

@@ -7,9 +7,10 @@ pub mod namespaces;
 pub mod process;
 pub mod resources;
 pub mod seccomp;
+pub mod sysctls;
 pub mod user;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxSeccomp, Root, Spec};
@@ -46,6 +47,10 @@ pub enum SpecError {
     Process(#[from] process::ProcessError),
     #[error(transparent)]
     Device(#[from] devices::DeviceError),
+    #[error(transparent)]
+    BlockDevice(#[from] resources::BlockDeviceError),
+    #[error(transparent)]
+    Sysctl(#[from] sysctls::SysctlError),
     #[error(transparent)]
     Security(#[from] SecurityError),
 }
@@ -141,7 +146,7 @@ pub fn command(record: &Record) -> Vec<String> {
 fn arguments(record: &Record, init: bool) -> Vec<String> {
     let mut args = command(record);
     if init {
-        args.splice(0..0, [INIT.to_owned(), "init".to_owned(), "--".to_owned()]);
+        args.splice(0..0, [INIT.to_owned(), "--".to_owned()]);
     }
     args
 }
@@ -162,6 +167,7 @@ fn mount_table(input: &Input<'_>, privileged: bool) -> Vec<oci_spec::runtime::Mo
         host_pid: input.namespaces.pid == Choice::Host,
         host_network: input.namespaces.network == Choice::Host,
         in_user_namespace: input.host.in_user_namespace,
+        read_only_root: input.record.host_config.readonly_rootfs.unwrap_or(false),
     });
     if let Some(program) = input.init {
         let options = ["bind", "ro"].map(str::to_owned);
@@ -188,9 +194,9 @@ fn linux(
     let mut linux = Linux::default();
     linux.set_namespaces(Some(input.namespaces.to_oci()));
     linux.set_cgroups_path(Some(PathBuf::from(&input.cgroups_path)));
-    linux.set_resources(Some(resources::resources(&record.host_config, input.host)));
+    linux.set_resources(Some(resources::resources(&record.host_config, input.host)?));
     linux.set_devices(Some(devices::devices(&record.host_config)?));
-    linux.set_sysctl(Some(sysctls(input)));
+    linux.set_sysctl(Some(sysctls::sysctls(input)?));
     linux.set_rootfs_propagation(rootfs_propagation(record));
     let open = privileged || security.unmask_system_paths;
     let paths = |given: &Option<Vec<String>>, default: &[&str]| match given {
@@ -216,23 +222,6 @@ fn rootfs_propagation(record: &Record) -> Option<String> {
         return Some("shared".into());
     }
     has(["slave", "rslave"]).then(|| "rslave".into())
-}
-
-fn sysctls(input: &Input<'_>) -> HashMap<String, String> {
-    let mut sysctls = HashMap::new();
-    if input.namespaces.network != Choice::Host {
-        sysctls.insert("net.ipv4.ip_unprivileged_port_start".into(), "0".into());
-        // Refused when the range holds groups the user namespace does not map.
-        if !input.host.in_user_namespace {
-            sysctls.insert("net.ipv4.ping_group_range".into(), "0 2147483647".into());
-        }
-    }
-    if matches!(input.namespaces.network, Choice::Join(_)) && input.record.sandbox.is_none() {
-        // Another container's namespace: its settings are its own.
-        sysctls.clear();
-    }
-    sysctls.extend(input.record.host_config.sysctls.clone().unwrap_or_default());
-    sysctls
 }
 
 /// Reads `--security-opt`. The CLI sends a profile's text, not its path.

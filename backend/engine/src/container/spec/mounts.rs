@@ -24,6 +24,7 @@ pub struct MountsInput<'a> {
     pub host_pid: bool,
     pub host_network: bool,
     pub in_user_namespace: bool,
+    pub read_only_root: bool,
 }
 
 pub fn mounts(input: &MountsInput<'_>) -> Vec<Mount> {
@@ -32,7 +33,8 @@ pub fn mounts(input: &MountsInput<'_>) -> Vec<Mount> {
     mounts.retain(|mount| !mount.destination().to_str().is_some_and(covered));
     for (destination, path) in input.files {
         if !covered(destination) {
-            mounts.push(mount(destination, "bind", path, &["rbind", "rprivate"]));
+            let access = if input.read_only_root { "ro" } else { "rw" };
+            mounts.push(mount(destination, "bind", path, &["rbind", "rprivate", access]));
         }
     }
     mounts.extend(input.points.iter().map(user_mount));
@@ -73,7 +75,8 @@ fn standard(input: &MountsInput<'_>) -> Vec<Mount> {
 }
 
 fn user_mount(point: &MountPoint) -> Mount {
-    let access = if point.writable { "rw" } else { "ro" };
+    // A place may be relative in the API; in a specification it is not.
+    let destination = format!("/{}", point.destination.trim_start_matches('/'));
     if point.kind == Kind::Tmpfs {
         // What moby gives a tmpfs unless the user says otherwise.
         let mut options = vec!["noexec", "nosuid", "nodev"];
@@ -81,11 +84,17 @@ fn user_mount(point: &MountPoint) -> Mount {
             options.retain(|own| option != &own[2..] && option != own);
             options.push(option);
         }
-        return mount(&point.destination, "tmpfs", "tmpfs", &options);
+        return mount(&destination, "tmpfs", "tmpfs", &options);
     }
     let bind = if point.non_recursive { "bind" } else { "rbind" };
     let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
-    mount(&point.destination, "bind", &point.source, &[bind, propagation, access])
+    // What is below a read-only mount is read-only as well, unless the user wants otherwise.
+    let access = match (point.writable, point.read_only_non_recursive) {
+        (true, _) => "rw",
+        (false, true) => "ro",
+        (false, false) => "rro",
+    };
+    mount(&destination, "bind", &point.source, &[bind, propagation, access])
 }
 
 fn mount(destination: &str, kind: &str, source: impl AsRef<Path>, options: &[&str]) -> Mount {

@@ -1,11 +1,12 @@
 //! Limits: `--memory`, `--cpus`, `--pids-limit`, `--cpuset-cpus`, device rules.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 
-use bollard_stubs::models::HostConfig;
+use bollard_stubs::models::{HostConfig, ThrottleDevice};
 use oci_spec::runtime::{
-    LinuxCpu, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory, LinuxPids,
-    LinuxResources,
+    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory,
+    LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
 };
 
 use crate::host::Host;
@@ -14,21 +15,59 @@ use crate::host::Host;
 const PERIOD_US: u64 = 100_000;
 
 /// The cgroup settings of a container.
-pub fn resources(config: &HostConfig, host: &Host) -> LinuxResources {
+pub fn resources(config: &HostConfig, host: &Host) -> Result<LinuxResources, BlockDeviceError> {
     let mut resources = LinuxResources::default();
     resources.set_memory(memory(config));
     resources.set_cpu(cpu(config));
-    resources.set_pids(config.pids_limit.filter(|limit| *limit != 0).map(|limit| {
+    resources.set_pids(config.pids_limit.map(|limit| {
         let mut pids = LinuxPids::default();
-        pids.set_limit(limit);
+        // What was limited once is set free by −1.
+        pids.set_limit(if limit > 0 { limit } else { -1 });
         pids
     }));
     // The device controller is the initial user namespace's alone; without mknod there is nothing to guard.
     if !host.in_user_namespace {
         resources.set_devices(Some(device_rules(config)));
     }
+    resources.set_block_io(block_io(config)?);
     resources.set_unified(None::<HashMap<String, String>>);
-    resources
+    Ok(resources)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("stat {path}")]
+pub struct BlockDeviceError {
+    path: String,
+    source: std::io::Error,
+}
+
+/// `--device-read-bps` and its like, `--blkio-weight`.
+fn block_io(config: &HostConfig) -> Result<Option<LinuxBlockIo>, BlockDeviceError> {
+    let mut io = LinuxBlockIo::default();
+    io.set_weight(config.blkio_weight.filter(|weight| *weight != 0));
+    io.set_throttle_read_bps_device(throttled(&config.blkio_device_read_bps)?);
+    io.set_throttle_write_bps_device(throttled(&config.blkio_device_write_bps)?);
+    io.set_throttle_read_iops_device(throttled(&config.blkio_device_read_iops)?);
+    io.set_throttle_write_iops_device(throttled(&config.blkio_device_write_iops)?);
+    Ok((io != LinuxBlockIo::default()).then_some(io))
+}
+
+fn throttled(
+    list: &Option<Vec<ThrottleDevice>>,
+) -> Result<Option<Vec<LinuxThrottleDevice>>, BlockDeviceError> {
+    let mut devices = Vec::new();
+    for wanted in list.iter().flatten() {
+        let path = wanted.path.clone().unwrap_or_default();
+        let meta =
+            std::fs::metadata(&path).map_err(|source| BlockDeviceError { path: path.clone(), source })?;
+        let device = LinuxThrottleDeviceBuilder::default()
+            .major(rustix::fs::major(meta.rdev()))
+            .minor(rustix::fs::minor(meta.rdev()))
+            .rate(wanted.rate.unwrap_or(0).unsigned_abs())
+            .build();
+        devices.push(device.expect("every required field is given"));
+    }
+    Ok((!devices.is_empty()).then_some(devices))
 }
 
 fn given(value: Option<i64>) -> Option<i64> {

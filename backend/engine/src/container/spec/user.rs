@@ -20,6 +20,8 @@ pub enum UserError {
     User(String),
     #[error("unable to find group {0}: no matching entries in group file")]
     Group(String),
+    #[error("uids and gids must be in range 0-2147483647")]
+    Range,
 }
 
 /// Looks a user up in the root file system `root`. `extra` are `--group-add`'s.
@@ -77,9 +79,9 @@ fn resolve(passwd_text: &str, group_text: &str, user: &str, extra: &[String]) ->
         None => (user, None),
     };
     let user = if user.is_empty() { "0" } else { user };
-    let number = user.parse::<u32>().ok();
-    let entry = passwd(passwd_text).find(|entry| entry.name == user || Some(entry.uid) == number);
-    let mut who = match (&entry, number) {
+    let number = id(user);
+    let entry = passwd(passwd_text).find(|entry| entry.name == user || Some(Ok(entry.uid)) == number);
+    let mut who = match (&entry, number.transpose()?) {
         (Some(entry), _) => {
             Who { uid: entry.uid, gid: entry.gid, home: entry.home.to_owned(), ..Who::default() }
         }
@@ -94,11 +96,11 @@ fn resolve(passwd_text: &str, group_text: &str, user: &str, extra: &[String]) ->
             who.groups = groups(group_text).filter(member).map(|group| group.gid).collect();
         }
     }
+    // As moby has it: files of the first group stay out of reach of a process that drops it.
+    who.groups.insert(0, who.gid);
     for name in extra {
         who.groups.push(group_number(group_text, name)?);
     }
-    who.groups.sort_unstable();
-    who.groups.dedup();
     if who.home.is_empty() {
         who.home = "/".into();
     }
@@ -106,9 +108,19 @@ fn resolve(passwd_text: &str, group_text: &str, user: &str, extra: &[String]) ->
 }
 
 fn group_number(text: &str, name: &str) -> Result<u32, UserError> {
-    let number = name.parse::<u32>().ok();
-    let entry = groups(text).find(|entry| entry.name == name || Some(entry.gid) == number);
-    entry.map(|entry| entry.gid).or(number).ok_or_else(|| UserError::Group(name.to_owned()))
+    let number = id(name);
+    let entry = groups(text).find(|entry| entry.name == name || Some(Ok(entry.gid)) == number);
+    match entry {
+        Some(entry) => Ok(entry.gid),
+        None => number.unwrap_or_else(|| Err(UserError::Group(name.to_owned()))),
+    }
+}
+
+/// A number, if it is one; not every number is an id.
+fn id(text: &str) -> Option<Result<u32, UserError>> {
+    const MOST: i64 = i32::MAX as i64;
+    let number = text.parse::<i64>().ok()?;
+    Some(if (0..=MOST).contains(&number) { Ok(number as u32) } else { Err(UserError::Range) })
 }
 
 #[cfg(test)]
@@ -121,12 +133,12 @@ mod tests {
     #[test]
     fn names_and_numbers_are_found() {
         let cases = [
-            ("", 0, 0, vec![10], "/root"),
-            ("web", 33, 33, vec![10], "/var/www"),
-            ("33", 33, 33, vec![10], "/var/www"),
-            ("web:wheel", 33, 10, vec![], "/var/www"),
-            ("1234", 1234, 0, vec![], "/"),
-            ("1234:5678", 1234, 5678, vec![], "/"),
+            ("", 0, 0, vec![0, 10], "/root"),
+            ("web", 33, 33, vec![33, 10], "/var/www"),
+            ("33", 33, 33, vec![33, 10], "/var/www"),
+            ("web:wheel", 33, 10, vec![10], "/var/www"),
+            ("1234", 1234, 0, vec![0], "/"),
+            ("1234:5678", 1234, 5678, vec![5678], "/"),
         ];
         for (user, uid, gid, groups, home) in cases {
             let who = resolve(PASSWD, GROUP, user, &[]).expect(user);
@@ -139,6 +151,9 @@ mod tests {
         let error = resolve(PASSWD, GROUP, "nobody", &[]).expect_err("no such user");
         assert_eq!(error.to_string(), "unable to find user nobody: no matching entries in passwd file");
         assert!(resolve(PASSWD, GROUP, "web:none", &[]).is_err());
-        assert_eq!(resolve(PASSWD, GROUP, "web", &["77".into()]).expect("web").groups, [10, 77]);
+        assert_eq!(resolve(PASSWD, GROUP, "web", &["77".into()]).expect("web").groups, [33, 10, 77]);
+        for number in ["-1", "2147483648", "4294967296"] {
+            assert_eq!(resolve(PASSWD, GROUP, number, &[]), Err(UserError::Range), "{number}");
+        }
     }
 }

@@ -67,7 +67,6 @@ pub fn settings(
     storage(wanted)?;
     devices(wanted)?;
     spec::security(wanted).map_err(|error| Refused(crate::error::chain(&error)))?;
-    log_driver(wanted)?;
     fill_in(wanted, engine, host);
     Ok(warnings)
 }
@@ -155,15 +154,6 @@ fn devices(wanted: &HostConfig) -> Result<(), Refused> {
     }
     let sets: Vec<String> = request.capabilities.iter().flatten().map(|set| list(set)).collect();
     Err(Refused(format!("could not select device driver \"{driver}\" with capabilities: {}", list(&sets))))
-}
-
-fn log_driver(wanted: &HostConfig) -> Result<(), Refused> {
-    match wanted.log_config.as_ref().and_then(|config| config.typ.as_deref()) {
-        Some(driver) if !matches!(driver, "" | "json-file" | "local" | "none") => {
-            Err(Refused(format!("logger: no log driver named '{driver}' is registered")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn fill_in(wanted: &mut HostConfig, engine: &Config, host: &Host) {

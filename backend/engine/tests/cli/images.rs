@@ -63,7 +63,7 @@ fn a_commit_keeps_what_was_written_and_says_so() {
     );
     assert_eq!(
         machine.inspect("made:1", "{{json .Config.Cmd}} {{json .Config.Env}}"),
-        r#"["cat","/new"] ["KEPT=1","A=1","B=2 3"]"#
+        r#"["cat","/new"] ["A=1","B=2 3","KEPT=1"]"#
     );
     assert_eq!(
         machine.inspect("made:1", "{{len .RootFS.Layers}} {{json .Config.ExposedPorts}}"),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// What `docker login` stored; the API sends it in `X-Registry-Auth`.
-#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(from = "serde_json::Map<String, Value>")]
 pub struct Credentials {
     pub username: String,

@@ -46,9 +46,11 @@ pub struct Client {
     options: Options,
     /// By host, since each may have certificates of its own.
     connections: Mutex<BTreeMap<(String, bool), reqwest::Client>>,
-    /// By endpoint, scope and user.
-    tokens: Mutex<BTreeMap<(String, String, String), String>>,
+    tokens: Mutex<BTreeMap<Grant, String>>,
 }
+
+/// What a token was given for: endpoint, scope, and all of the credentials, since who knows only a name is nobody.
+type Grant = (String, String, Option<Credentials>);
 
 /// A repository at the endpoint that answered for it.
 #[derive(Clone, Debug)]
@@ -208,8 +210,7 @@ impl Client {
     ) -> Result<Response, RegistryError> {
         let connection = self.connection(&source.endpoint)?;
         let scope = format!("repository:{}:{}", source.path, source.actions);
-        let user = source.credentials.as_ref().map(|one| one.username.clone()).unwrap_or_default();
-        let key = (source.endpoint.url.clone(), scope.clone(), user);
+        let key = (source.endpoint.url.clone(), scope.clone(), source.credentials.clone());
         let send = async |authorization: Option<String>| {
             let mut request = prepare(connection.request(method.clone(), url));
             if let Some(value) = authorization {
@@ -357,7 +358,7 @@ impl Client {
         Err(last.unwrap_or_else(|| RegistryError::Token { url: domain.to_owned() }))
     }
 
-    fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String, String), String>> {
+    fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<Grant, String>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

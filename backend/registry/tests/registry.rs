@@ -247,8 +247,8 @@ async fn a_bearer_token_is_fetched_with_the_password_and_used() {
     pull(&client, &node, &name, &here, Some(&credentials), &|_, _| {}).await.unwrap();
     client.login(&format!("127.0.0.1:{port}"), &credentials).await.unwrap();
 
+    // The same client, which has a token of the user's by now.
     let wrong = Credentials { password: "wrong".to_owned(), ..credentials };
-    let client = Client::new(Options::default());
     let failed = pull(&client, &node, &name, &here, Some(&wrong), &|_, _| {}).await.unwrap_err();
     assert!(matches!(failed, PullError::Registry(RegistryError::Unauthorized { .. })), "{failed}");
 }

@@ -1,6 +1,7 @@
 //! A container in memory: its record, its waiters, and the streams that wait for its start.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Container {
     /// Held while the last run's root file system, unmounted already, is flushed and freed.
     pub freeing: Arc<tokio::sync::Mutex<()>>,
     record: Mutex<Record>,
+    /// Digest of what `container.json` holds; 0 before it was written.
+    written: std::sync::atomic::AtomicU64,
     phase: watch::Sender<Phase>,
     waiting: Mutex<Vec<WaitingAttach>>,
     /// How many clients are attached and have not heard the end yet.
@@ -89,6 +92,7 @@ impl Container {
             run: Arc::default(),
             freeing: Arc::default(),
             record: Mutex::new(record),
+            written: Default::default(),
             phase: watch::Sender::new(phase),
             waiting: Mutex::default(),
             listeners: watch::Sender::new(0),
@@ -105,15 +109,19 @@ impl Container {
         self.record().state.status
     }
 
-    /// Changes the record and writes it. By rename and without flushing: after a power failure the
-    /// container is found as it was a moment before, never half.
+    /// Changes the record and writes it, unless it stayed the same. By rename and without flushing: after a power failure
+    /// the container is found as it was a moment before, never half.
     pub fn update<R>(&self, change: impl FnOnce(&mut Record) -> R) -> Result<R, SaveError> {
         let mut record = self.record();
         let answer = change(&mut record);
         let bytes = serde_json::to_vec(&*record)
             .map_err(|source| SaveError::Encode { id: self.id.clone(), source })?;
         // Under the record's lock, so that two changes cannot reach the disk in the wrong order.
-        write_by_rename(&self.dir.join("container.json"), &bytes)?;
+        let digest = digest(&bytes);
+        if self.written.load(Ordering::Relaxed) != digest {
+            write_by_rename(&self.dir.join("container.json"), &bytes)?;
+            self.written.store(digest, Ordering::Relaxed);
+        }
         Ok(answer)
     }
 
@@ -171,6 +179,13 @@ impl Container {
         let places = Places { dir: &self.dir, json_file: self.log_path(), logger: Path::new("") };
         LogFiles::of(&self.record(), &places)
     }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish().max(1)
 }
 
 /// Replaces `path` in one step.

@@ -1,6 +1,7 @@
 //! Sockets the API is served on, and one task per connection.
 //!
-//! Task tree: `serve` owns one accept loop per listener; each connection is a task of the [`TaskTracker`].
+//! Task tree: `serve` owns one accept loop per listener, and one task that waits for quiet; each connection is a task of
+//! the [`TaskTracker`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
+use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +24,7 @@ use tower::ServiceExt;
 
 use crate::config::Host;
 use crate::http::hangup::Hangup;
+use crate::http::quiet::Activity;
 use crate::http::version;
 
 /// A bound socket.
@@ -133,14 +136,20 @@ pub async fn serve(
 ) {
     let listeners: Arc<[Listener]> = listeners.into();
     let connections = TaskTracker::new();
+    let activity = Activity::default();
+    let quiet = tokio::spawn(activity.clone().give_memory_back_when_quiet());
     let loops: Vec<_> = (0..listeners.len())
         .map(|index| {
             let (listeners, router) = (listeners.clone(), router.clone());
             let (connections, stop, tls) = (connections.clone(), stop.clone(), tls.clone());
-            tokio::spawn(async move { accept_loop(&listeners[index], router, tls, connections, stop).await })
+            let activity = activity.clone();
+            tokio::spawn(async move {
+                accept_loop(&listeners[index], router, tls, (connections, activity), stop).await;
+            })
         })
         .collect();
     stop.cancelled().await;
+    quiet.abort();
     for accept in loops {
         let _ = accept.await;
     }
@@ -153,7 +162,7 @@ async fn accept_loop(
     listener: &Listener,
     router: Router,
     tls: Option<TlsAcceptor>,
-    connections: TaskTracker,
+    (connections, activity): (TaskTracker, Activity),
     stop: CancellationToken,
 ) {
     loop {
@@ -161,17 +170,21 @@ async fn accept_loop(
             accepted = accept(listener) => accepted,
             () = stop.cancelled() => return,
         };
+        activity.noted();
+        let noted = activity.clone();
         match accepted {
             Ok(Stream::Unix(stream)) => {
                 let hangup = Hangup::of(&stream).ok();
-                drop(connections.spawn(connection(stream, router.clone(), hangup)));
+                let served = connection(stream, router.clone(), hangup);
+                drop(connections.spawn(served.map(move |()| noted.noted())));
             }
             Ok(Stream::Tcp(stream)) => {
                 let _ = stream.set_nodelay(true);
-                drop(match tls.clone() {
-                    Some(tls) => connections.spawn(encrypted(stream, tls, router.clone())),
-                    None => connections.spawn(connection(stream, router.clone(), None)),
-                });
+                let served = match tls.clone() {
+                    Some(tls) => encrypted(stream, tls, router.clone()).boxed(),
+                    None => connection(stream, router.clone(), None).boxed(),
+                };
+                drop(connections.spawn(served.map(move |()| noted.noted())));
             }
             Err(error) => {
                 // Out of descriptors: give connections the time to end rather than spin.

@@ -2,5 +2,6 @@
 
 pub mod hangup;
 pub mod listen;
+pub mod quiet;
 pub mod tls;
 pub mod version;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod compose;
 mod dist;
 mod e2e;
 mod images;

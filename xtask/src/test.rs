@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::stage::{cargo, run as run_command, stage, succeeds};
-use crate::{dist, e2e, machine, packages, places, web};
+use crate::{compose, dist, e2e, machine, packages, places, web};
 
 type Stage = (&'static str, fn() -> Result<()>);
 
@@ -29,6 +29,7 @@ pub fn run(wanted: &[String]) -> Result<()> {
         machine::check()?;
         packages::ensure(packages::BUILD)?;
         packages::ensure(packages::TEST)?;
+        compose::ensure(&places::cache())?;
         ensure_nextest()
     })?;
     for (name, work) in

@@ -5,28 +5,6 @@ use http::StatusCode;
 
 use crate::error::ApiError;
 
-/// First words of paths that moby knows.
-const KNOWN: [&str; 19] = [
-    "auth",
-    "build",
-    "commit",
-    "configs",
-    "containers",
-    "distribution",
-    "events",
-    "exec",
-    "grpc",
-    "images",
-    "info",
-    "networks",
-    "nodes",
-    "plugins",
-    "session",
-    "swarm",
-    "system",
-    "version",
-    "volumes",
-];
 /// Only a swarm manager answers these; this engine is in no swarm.
 const MANAGERS: [&str; 5] = ["nodes", "services", "tasks", "secrets", "configs"];
 
@@ -54,8 +32,8 @@ fn explain(method: &str, path: &str) -> ApiError {
         ("plugins", name) if method == "GET" && !name.is_empty() => {
             ApiError::not_found(format!("plugin \"{name}\" not found"))
         }
-        ("build" | "session" | "grpc", _) => ApiError::not_implemented("docker build"),
-        (first, _) if KNOWN.contains(&first) => ApiError::not_implemented(&format!("{method} {path}")),
+        ("plugins", name) if !name.is_empty() => ApiError::not_implemented("docker plugin"),
+        ("session" | "grpc", "") => ApiError::not_implemented("BuildKit's API (set DOCKER_BUILDKIT=0)"),
         _ => ApiError::not_found("page not found"),
     }
 }
@@ -90,7 +68,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_never_a_success() {
         let cases = [
-            ("POST", "/build", 501),
+            ("POST", "/session", 501),
+            ("POST", "/plugins/pull", 501),
+            ("GET", "/plugins/some/json", 404),
+            ("GET", "/build", 404),
+            ("POST", "/containers/json", 404),
+            ("GET", "/containers/", 404),
             ("POST", "/swarm/init", 501),
             ("GET", "/services", 503),
             ("GET", "/swarm", 503),

@@ -131,7 +131,10 @@ fn error_line(error: &Failure) -> Bytes {
 
 /// What builds keep for the next ones: the caches of `RUN --mount=type=cache`. Images are `docker image prune`'s.
 async fn prune(State(engine): State<Arc<Engine>>, Query(_query): Query<Parameters>) -> ApiResult {
-    let (deleted, freed) = bodies::blocking(move || build::prune(&engine)).await??;
+    let own = engine.clone();
+    let (deleted, freed) = bodies::blocking(move || build::prune(&own)).await??;
+    let attributes = [("reclaimed".to_owned(), freed.to_string())];
+    engine.events.publish("builder", "prune", "", attributes.into());
     let deleted = if deleted.is_empty() { serde_json::Value::Null } else { json!(deleted) };
     Ok(Json(json!({ "CachesDeleted": deleted, "SpaceReclaimed": freed })).into_response())
 }

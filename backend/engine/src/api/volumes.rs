@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::body::JsonBody;
-use crate::api::query::Parameters;
+use crate::api::query::{Filters, Parameters};
 use crate::engine::Engine;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::http::version::ApiVersion;
 use crate::volume::{ANONYMOUS, NewVolume, Volume, VolumeError};
 use crate::wire::null_is_empty;
@@ -24,16 +24,16 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/volumes", get(list))
         .route("/volumes/create", post(create))
         .route("/volumes/prune", post(prune))
-        .route("/volumes/{name}", get(inspect).delete(remove))
+        .route("/volumes/{name}", get(inspect).put(update).delete(remove))
 }
 
 async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult<Json<Value>> {
-    let filters = query.filters()?;
+    let filters = query.filters().map_err(|error| error.of("error reading volume filters"))?;
     filters.only(&["dangling", "driver", "label", "name"])?;
     let dangling = filters.yes_or_no("dangling")?;
     let takes = |volume: &Volume| {
         let labels = volume.labels.clone().unwrap_or_default();
-        filters.any("name", |name| volume.name.contains(name))
+        filters.any("name", |name| matches(name, &volume.name))
             && filters.any("driver", |driver| driver == volume.driver)
             && filters.labels(&labels)
             && dangling.is_none_or(|wanted| engine.volume_users(&volume.name).is_empty() == wanted)
@@ -85,6 +85,32 @@ async fn remove(
     }
 }
 
+/// Only volumes that a whole cluster shares can be changed.
+async fn update(Path(_): Path<String>, JsonBody(_): JsonBody<Value>) -> ApiError {
+    let text = "volume update only valid for cluster volumes, but swarm is unavailable";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// A filter's value is the name itself or a pattern in it.
+fn matches(wanted: &str, name: &str) -> bool {
+    wanted == name || regex_lite::Regex::new(wanted).is_ok_and(|pattern| pattern.is_match(name))
+}
+
+/// The filter `all`, in Go's words for yes and no.
+fn all(filters: &Filters) -> ApiResult<bool> {
+    let bad =
+        |word: &str| format!("invalid filter 'all': strconv.ParseBool: parsing \"{word}\": invalid syntax");
+    match filters.get("all") {
+        [] => Ok(false),
+        [word] => match word.as_str() {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+            word => Err(ApiError::invalid(bad(word))),
+        },
+        _ => Err(ApiError::invalid("invalid filter 'all': only one value is expected")),
+    }
+}
+
 /// Volumes nobody uses: those nobody named, or all with the filter `all` and for clients before API 1.42.
 async fn prune(
     State(engine): State<Arc<Engine>>,
@@ -93,12 +119,13 @@ async fn prune(
 ) -> ApiResult<Json<Value>> {
     let filters = query.filters()?;
     filters.only(&["label", "label!", "all"])?;
-    let all = filters.yes_or_no("all")?.unwrap_or(false) || version.is_before(42);
+    let all = all(&filters)? || version.is_before(42);
     let mut deleted = Vec::new();
     let mut reclaimed = 0;
     for volume in engine.volumes.all() {
         let labels = volume.labels.clone().unwrap_or_default();
-        let wanted = all || labels.contains_key(ANONYMOUS);
+        // One with options stands for something outside.
+        let wanted = volume.options.is_none() && (all || labels.contains_key(ANONYMOUS));
         if !wanted || !filters.labels(&labels) || !engine.volume_users(&volume.name).is_empty() {
             continue;
         }

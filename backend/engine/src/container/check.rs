@@ -172,6 +172,7 @@ fn fill_in(wanted: &mut HostConfig, engine: &Config, host: &Host) {
     if wanted.ipc_mode.as_deref().unwrap_or_default().is_empty() {
         wanted.ipc_mode = Some("private".into());
     }
+    policy::name(wanted);
     if wanted.runtime.as_deref().unwrap_or_default().is_empty() {
         wanted.runtime = Some("runc".into());
     }

@@ -13,6 +13,7 @@ use crate::container::links::LinkError;
 use crate::container::mounts::{self, Kind, MountPoint, MountsError};
 use crate::container::names::{self, NameError};
 use crate::container::record::{State, now};
+use crate::container::spec::namespaces::container_of;
 use crate::container::{Container, FindError, Record, check, image_mounts, links, live};
 use crate::engine::Engine;
 use crate::error::ApiError;
@@ -61,6 +62,8 @@ pub enum CreateError {
     #[error(transparent)]
     Mounts(#[from] MountsError),
     #[error(transparent)]
+    Mode(FindError),
+    #[error(transparent)]
     VolumesFrom(#[from] FindError),
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -86,6 +89,7 @@ impl From<CreateError> for ApiError {
     fn from(error: CreateError) -> Self {
         let status = match error {
             CreateError::Image(error) => return error.into(),
+            CreateError::Mode(error) => return error.into(),
             CreateError::Volume(error) => return error.into(),
             CreateError::ImageMount(image_mounts::ImageMountError::Image(error)) => return error.into(),
             CreateError::Link(error) => return error.into(),
@@ -112,6 +116,7 @@ pub async fn create(
     let mut config = wanted.config;
     let warnings = check::settings(&mut config, &mut host_config, &engine.config, &engine.host)?;
     check_log(engine, &mut host_config)?;
+    pin_modes(engine, &mut host_config)?;
     let image = engine.images.lookup(&config.image)?;
     merge(&mut config, &image.config);
     if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
@@ -247,6 +252,18 @@ fn seed_volumes(engine: &Engine, rootfs: &Path, points: &[MountPoint]) -> Result
             None => {}
         }
     }
+    Ok(())
+}
+
+/// `container:NAME` is who has the name now. As in moby, a network is looked for at the start alone.
+fn pin_modes(engine: &Engine, host: &mut HostConfig) -> Result<(), CreateError> {
+    let pinned = |mode: &Option<String>| {
+        let other = container_of(mode.as_deref()).map(|name| engine.containers.find(name));
+        other.map(|found| found.map(|other| format!("container:{}", other.id))).transpose()
+    };
+    host.ipc_mode = pinned(&host.ipc_mode).map_err(CreateError::Mode)?.or(host.ipc_mode.take());
+    host.pid_mode = pinned(&host.pid_mode).map_err(CreateError::Mode)?.or(host.pid_mode.take());
+    host.network_mode = pinned(&host.network_mode).unwrap_or_default().or(host.network_mode.take());
     Ok(())
 }
 

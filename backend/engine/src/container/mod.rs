@@ -13,6 +13,7 @@ pub mod image_mounts;
 pub mod inspect;
 pub mod links;
 pub mod live;
+pub mod modes;
 pub mod monitor;
 pub mod mounts;
 pub mod names;

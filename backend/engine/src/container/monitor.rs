@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bollard_stubs::models::EndpointSettings;
 use drydock_shim::exit::Exit;
 use drydock_shim::protocol::{Reply, Request};
 use tokio::sync::OwnedMutexGuard;
@@ -159,10 +160,12 @@ fn forget_network(record: &mut Record) {
     record.sandbox = None;
     record.ports.clear();
     for endpoint in record.networks.values_mut() {
-        // The network is there still.
-        let network = endpoint.network_id.take();
-        *endpoint = super::start::asked_only(endpoint);
-        endpoint.network_id = network;
+        // Clients compare a stopped container's networks with those it should be on.
+        *endpoint = EndpointSettings {
+            network_id: endpoint.network_id.take(),
+            dns_names: endpoint.dns_names.take(),
+            ..super::start::asked_only(endpoint)
+        };
     }
 }
 

@@ -15,10 +15,9 @@ use crate::container::live::{SaveError, write_by_rename};
 use crate::container::mounts::{self, Kind};
 use crate::container::record::{Sandbox, State, Status, now};
 use crate::container::shim::{self, Connection, ShimError};
-use crate::container::spec::mounts::Shm;
-use crate::container::spec::namespaces::{Choice, Namespaces, container_of};
+use crate::container::spec::namespaces::{Choice, container_of};
 use crate::container::spec::{self, SpecError, user};
-use crate::container::{Container, FindError, Record, files, image_mounts, monitor, rootfs};
+use crate::container::{Container, FindError, Record, files, image_mounts, modes, monitor, rootfs};
 use crate::engine::Engine;
 use crate::error::ApiError;
 use crate::image::RootfsError;
@@ -60,8 +59,8 @@ pub enum StartError {
     Link(#[from] LinkError),
     #[error(transparent)]
     NamespaceOf(#[from] FindError),
-    #[error("cannot join {what} of a non running container: {id}")]
-    NotRunning { what: &'static str, id: String },
+    #[error(transparent)]
+    Mode(#[from] modes::JoinError),
     #[error(transparent)]
     User(#[from] user::UserError),
     #[error(transparent)]
@@ -90,11 +89,12 @@ impl From<StartError> for ApiError {
     fn from(error: StartError) -> Self {
         let status = match error {
             StartError::AlreadyRunning => StatusCode::NOT_MODIFIED,
-            StartError::Paused | StartError::Removing | StartError::NotRunning { .. } => StatusCode::CONFLICT,
+            StartError::Paused | StartError::Removing => StatusCode::CONFLICT,
             StartError::Gone(_) => StatusCode::NOT_FOUND,
             StartError::Network(error) => return error.into(),
             StartError::Link(error) => return error.into(),
             StartError::NamespaceOf(error) => return error.into(),
+            StartError::Mode(error) => return error.into(),
             StartError::Runtime(explained) => return Self::new(explained.status, explained.text),
             StartError::User(_) | StartError::Spec(_) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -218,8 +218,8 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
         rootfs: &root,
         who,
         linked: links::environment(engine, &record)?,
-        namespaces: namespaces(engine, &record, network)?,
-        shm: shm(engine, container, &record)?,
+        namespaces: modes::namespaces(engine, &record, network)?,
+        shm: modes::shm(engine, container, &record)?,
         files: &files,
         cgroups_path: cgroups_path(engine, &record),
         init: wants_init(engine, &record).then_some(engine.config.shim.as_path()),
@@ -307,7 +307,7 @@ async fn join(
         return Ok((files::without_sandbox(true), Choice::Host));
     }
     if let Some(other) = container_of(Some(mode)) {
-        let pid = running_pid(engine, other, "network")?;
+        let pid = modes::network_of(engine, other)?;
         return Ok((Joined::default(), Choice::Join(format!("/proc/{pid}/ns/net").into())));
     }
     let links = links::linked(engine, record)?;
@@ -418,65 +418,6 @@ fn prepare_root(root: &Path, record: &Record) -> Result<(), StartError> {
         None => rootfs::make_directory(root, path)
             .map_err(|errno| StartError::WorkingDir { path: path.clone(), source: errno.into() }),
     }
-}
-
-fn namespaces(engine: &Engine, record: &Record, network: Choice) -> Result<Namespaces, StartError> {
-    let host = &record.host_config;
-    let host_cgroup = host.cgroupns_mode.is_some_and(|mode| mode.to_string() == "host");
-    let uts_of_host = host.uts_mode.as_deref() == Some("host");
-    Ok(Namespaces {
-        network,
-        pid: choose(engine, &host.pid_mode, "pid")?,
-        ipc: choose(engine, &host.ipc_mode, "ipc")?,
-        uts: if uts_of_host { Choice::Host } else { Choice::Own },
-        cgroup: if host_cgroup { Choice::Host } else { Choice::Own },
-    })
-}
-
-/// `--pid` and `--ipc`: `host`, `container:NAME`, or its own.
-fn choose(engine: &Engine, mode: &Option<String>, kind: &'static str) -> Result<Choice, StartError> {
-    match (mode.as_deref(), container_of(mode.as_deref())) {
-        (Some("host"), _) => Ok(Choice::Host),
-        (_, Some(other)) => {
-            let pid = running_pid(engine, other, kind)?;
-            Ok(Choice::Join(format!("/proc/{pid}/ns/{kind}").into()))
-        }
-        _ => Ok(Choice::Own),
-    }
-}
-
-fn running_pid(engine: &Engine, name: &str, what: &'static str) -> Result<i32, StartError> {
-    let other = engine.containers.find(name)?;
-    let state = other.record().state.clone();
-    if !state.status.is_live() {
-        return Err(StartError::NotRunning { what, id: other.id.to_string() });
-    }
-    Ok(state.pid)
-}
-
-/// `--ipc`: private memory is the container's own, shareable lies where others can bind it.
-fn shm(engine: &Engine, container: &Container, record: &Record) -> Result<Shm, StartError> {
-    let size = record.host_config.shm_size.unwrap_or(engine.config.default_shm_size);
-    match record.host_config.ipc_mode.as_deref() {
-        Some("none") => Ok(Shm::None),
-        Some("host") => Ok(Shm::Bind("/dev/shm".into())),
-        Some("shareable") => Ok(Shm::Bind(mount_shm(&container.run_dir.join("shm"), size)?)),
-        mode => match container_of(mode) {
-            Some(other) => Ok(Shm::Bind(engine.containers.find(other)?.run_dir.join("shm"))),
-            None => Ok(Shm::Own { size }),
-        },
-    }
-}
-
-fn mount_shm(path: &Path, size: i64) -> Result<PathBuf, StartError> {
-    use nix::mount::MsFlags;
-    let at = |source| StartError::Files { path: path.to_owned(), source };
-    std::fs::create_dir_all(path).map_err(at)?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let data = format!("mode=1777,size={size}");
-    nix::mount::mount(Some("shm"), path, Some("tmpfs"), flags, Some(data.as_str()))
-        .map_err(|errno| at(errno.into()))?;
-    Ok(path.to_owned())
 }
 
 /// `/docker/<id>` below the engine's own cgroup root, unless a parent is named.

@@ -58,8 +58,11 @@ impl ImageService {
         let image = NewImage { config: config.as_bytes(), manifest: None, blobs: Vec::new() };
         let image = self.store.put_image(image).map_err(CommitError::Image)?;
         self.store.set_parent(&image.id, &parent.id).map_err(CommitError::Image)?;
+        let id = image.id.to_string();
+        self.publish("create", &id, &id);
         if let Some(name) = &new.name {
             self.store.tag(name, &image.id).map_err(CommitError::Index)?;
+            self.publish("tag", &id, &name.familiar());
         }
         Ok(image.id.to_string())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -110,7 +111,7 @@ impl Volumes {
     pub fn open(config: &Config, events: Events) -> Result<Self, OpenError> {
         let root = config.data_root.join("volumes");
         let at = |source| OpenError::Directory { path: root.clone(), source };
-        std::fs::create_dir_all(&root).map_err(at)?;
+        std::fs::create_dir_all(&root).and_then(|()| shut(&root)).map_err(at)?;
         let mut all = HashMap::new();
         for entry in std::fs::read_dir(&root).map_err(at)? {
             let file = entry.map_err(at)?.path().join("volume.json");
@@ -140,11 +141,12 @@ impl Volumes {
         let name = wanted.name.filter(|name| !name.is_empty()).unwrap_or_else(|| Id::random().to_string());
         check_driver(&name, wanted.driver.as_deref())?;
         check_name(&name)?;
-        check_options(&name, &wanted.options)?;
         let mut all = self.lock();
+        // As in moby, what is asked of a volume that is there already is not looked at.
         if let Some(volume) = all.get(&name) {
             return Ok(volume.clone());
         }
+        check_options(&name, &wanted.options)?;
         let mut labels = wanted.labels;
         if anonymous {
             labels.insert(ANONYMOUS.into(), String::new());
@@ -222,8 +224,14 @@ impl Volumes {
     }
 }
 
+/// For the names in it one has to know: containers reach their own volume through mounts.
+fn shut(directory: &Path) -> io::Result<()> {
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o701))
+}
+
 fn write(directory: &Path, volume: &Volume) -> io::Result<()> {
     std::fs::create_dir_all(directory.join("_data"))?;
+    shut(directory)?;
     let fresh = directory.join("volume.tmp");
     std::fs::write(&fresh, serde_json::to_vec(volume)?)?;
     std::fs::rename(fresh, directory.join("volume.json"))

@@ -2,6 +2,7 @@
 
 mod bollard;
 mod build;
+mod compose;
 mod daemon;
 mod docker_py;
 mod execs;
@@ -20,3 +21,4 @@ mod storage;
 mod streams;
 mod surface;
 mod survival;
+mod volumes;

@@ -84,6 +84,29 @@ fn modes_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn namespaces_are_joined_of_running_containers_alone() {
+    let machine = Machine::new();
+    machine.docker(["create", "--name", "idle", "busybox", "true"]).ok();
+    machine.docker(["run", "-d", "--init", "--name", "private", "busybox", "sleep", "1000"]).ok();
+    let cases: [(&[&str], &str); 5] = [
+        (&["--network", "container:none"], "joining network namespace of container: No such container: none"),
+        (&["--network", "container:idle"], "a non running container: container idle is created"),
+        (&["--pid", "container:idle"], "failed to join PID namespace: container "),
+        (&["--ipc", "container:idle"], "failed to join IPC namespace: container "),
+        (
+            &["--ipc", "container:private"],
+            "non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+        ),
+    ];
+    for (flags, words) in cases {
+        let arguments = [&["run", "--rm"], flags, &["busybox", "true"]].concat();
+        let said = machine.docker_words(&arguments).fails(125);
+        assert!(said.contains(words), "{flags:?}: {said}");
+    }
+    assert_eq!(machine.docker(["ps", "-aq"]).ok().lines().count(), 2);
+}
+
+#[test]
 fn restart_policies_are_held_to_their_rules() {
     let machine = Machine::new();
     let cases = [

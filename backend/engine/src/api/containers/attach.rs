@@ -102,6 +102,7 @@ impl Attachment {
             ),
             (true, false) => Source::AtStart(container.attach_at_start(streams)),
         };
+        crate::container::publish(engine, &container, "attach", []);
         Ok(Self { container, source, wanted, keys, stdin_once, listener })
     }
 
@@ -133,7 +134,6 @@ enum Source {
 
 async fn serve(engine: Arc<Engine>, attachment: Attachment, mut client: Box<dyn ReadWrite>, plan: Plan) {
     let Attachment { container, source, wanted, listener, .. } = attachment;
-    crate::container::publish(&engine, &container, "attach", []);
     if wanted.logs {
         replay(&container, &wanted, plan.raw, &mut client).await;
     }

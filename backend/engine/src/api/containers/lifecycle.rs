@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::query::{Parameters, moment};
 use crate::container::record::Status;
@@ -115,7 +115,10 @@ pub async fn remove(
 pub async fn prune(State(engine): Shared, Query(query): Query<Parameters>) -> ApiResult {
     let filters = query.filters()?;
     filters.only(&["until", "label", "label!"])?;
-    let until = filters.get("until").first().map(|text| moment(text)).transpose()?.flatten();
+    let unclear =
+        |text: &str| ApiError::invalid(format!("failed to parse value as time or duration: {text:?}"));
+    let until = filters.get("until").first();
+    let until = until.map(|text| moment(text).map_err(|_| unclear(text))).transpose()?.flatten();
     let mut deleted = Vec::new();
     let mut reclaimed = 0;
     for container in engine.containers.all() {
@@ -135,5 +138,6 @@ pub async fn prune(State(engine): Shared, Query(query): Query<Parameters>) -> Ap
         }
     }
     engine.events.publish("container", "prune", "", [("reclaimed".to_owned(), reclaimed.to_string())].into());
+    let deleted = if deleted.is_empty() { Value::Null } else { json!(deleted) };
     Ok(Json(json!({ "ContainersDeleted": deleted, "SpaceReclaimed": reclaimed })).into_response())
 }

@@ -10,6 +10,14 @@ pub fn restarts(wanted: &HostConfig) -> bool {
     !matches!(name, None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO))
 }
 
+/// Who names no policy has the policy of none.
+pub fn name(wanted: &mut HostConfig) {
+    let policy = wanted.restart_policy.get_or_insert_default();
+    if matches!(policy.name, None | Some(RestartPolicyNameEnum::EMPTY)) {
+        policy.name = Some(RestartPolicyNameEnum::NO);
+    }
+}
+
 /// A count of retries belongs to `on-failure` alone.
 pub fn restart_policy(policy: Option<&RestartPolicy>) -> Result<(), Refused> {
     let count = policy.and_then(|policy| policy.maximum_retry_count).unwrap_or(0);

@@ -29,7 +29,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 		TEXT
         exit 1
     fi
-    initdb --username="$user" --pwfile=<(printf '%s\n' "${POSTGRES_PASSWORD:-}") $POSTGRES_INITDB_ARGS -D "$PGDATA"
+    # What a power cut in this moment loses is made again in the next.
+    initdb --no-sync --username="$user" --pwfile=<(printf '%s\n' "${POSTGRES_PASSWORD:-}") $POSTGRES_INITDB_ARGS -D "$PGDATA"
     printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >> "$PGDATA/pg_hba.conf"
     # Nobody outside sees the server before all scripts have run: what waits for its port, waits for them.
     pg_ctl -D "$PGDATA" -w -o "-c listen_addresses='' -p 5432" start

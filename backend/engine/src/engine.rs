@@ -1,14 +1,17 @@
 //! Everything that lives as long as the engine's process.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::container::Containers;
+use crate::container::defaults::{Defaults, DefaultsError};
 use crate::container::exec::Execs;
 use crate::events::Events;
 use crate::host::Host;
 use crate::image::{self, ImageService};
 use crate::network::{self, NetworkService};
+use crate::settings::{self, SettingsError};
 use crate::trash::{self, Trash};
 use crate::volume::{self, Volumes};
 
@@ -26,10 +29,20 @@ pub struct Engine {
     pub containers: Containers,
     pub execs: Execs,
     pub trash: Trash,
+    /// What containers get unless they ask for something else.
+    pub defaults: Defaults,
+    /// What SIGHUP may change, as it is now. Written by [`crate::reload`].
+    live: RwLock<Arc<Live>>,
+    /// The engine is about to end, and its containers with it: no policy starts one again.
+    stopping: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Defaults(DefaultsError),
     #[error("create directory {path}")]
     Directory { path: std::path::PathBuf, source: std::io::Error },
     #[error("keep the engine's id in {path}")]
@@ -49,6 +62,8 @@ pub enum OpenError {
 impl Engine {
     /// Opens the stores of `config`'s data root, and takes over containers that run already.
     pub async fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        settings::verify(&config)?;
+        let defaults = Defaults::read(&config).map_err(OpenError::Defaults)?;
         for directory in [&config.data_root, &config.exec_root] {
             std::fs::create_dir_all(directory)
                 .map_err(|source| OpenError::Directory { path: directory.clone(), source })?;
@@ -61,7 +76,11 @@ impl Engine {
         let trash = Trash::open([&config.data_root, &config.exec_root]).map_err(OpenError::Trash)?;
         let id = own_id(&config)?;
         let host = Host::detect();
+        let live = RwLock::new(Arc::new(config.live.clone()));
         let engine = Arc::new(Self {
+            live,
+            defaults,
+            stopping: AtomicBool::new(false),
             config,
             host,
             id,
@@ -80,6 +99,23 @@ impl Engine {
 }
 
 impl Engine {
+    /// The settings that may change, as they are now.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_live(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
     /// Containers that mount this volume, running or not.
     pub fn volume_users(&self, volume: &str) -> Vec<crate::id::Id> {
         let uses = |container: &Arc<crate::container::Container>| {

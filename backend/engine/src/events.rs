@@ -86,6 +86,11 @@ impl Events {
         let _ = self.inner.live.send(message);
     }
 
+    /// How many follow what happens.
+    pub fn listeners(&self) -> usize {
+        self.inner.live.receiver_count()
+    }
+
     /// What the ring holds, and everything after it.
     pub fn subscribe(&self) -> (Vec<Arc<Message>>, broadcast::Receiver<Arc<Message>>) {
         let ring = self.inner.ring.lock().expect("no holder of the ring panics");

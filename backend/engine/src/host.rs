@@ -29,7 +29,7 @@ impl Host {
     pub fn detect() -> Self {
         let uname = rustix::system::uname();
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let cgroup_v2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+        let cgroup_v2 = has_cgroup_v2();
         Self {
             capabilities: bounding_set(),
             in_user_namespace: in_user_namespace(),
@@ -52,6 +52,11 @@ impl Host {
     pub fn with_capabilities(capabilities: u64) -> Self {
         Self { capabilities, ..Self::detect() }
     }
+}
+
+/// One hierarchy with all controllers.
+pub fn has_cgroup_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 fn bounding_set() -> u64 {

@@ -1,91 +1,167 @@
-//! `drydock-engine`: reads its flags, binds its sockets, opens the engine, serves until SIGTERM.
+//! `drydock-engine`: reads its flags, binds its sockets, opens the engine, serves until SIGTERM; SIGHUP reads `daemon.json` again.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use drydock_engine::config::{Config, Flags};
-use drydock_engine::http::listen::{self, Listener};
+use drydock_engine::config::{self, Config, Environment, FlagError, Given, Host, Sources};
+use drydock_engine::http::listen::{self, Door, Listener};
 use drydock_engine::http::tls;
-use drydock_engine::{Engine, api};
+use drydock_engine::logging::{self, Level};
+use drydock_engine::pidfile::Pidfile;
+use drydock_engine::{Engine, api, reload, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+const PROGRAM: &str = "drydock-engine";
+
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    if flags.version {
-        println!("Docker version 28.5.1, build drydock-{}", env!("CARGO_PKG_VERSION"));
+    let given = match Given::parse(std::env::args().skip(1)) {
+        Ok(given) => given,
+        Err(error) => return misused(&error),
+    };
+    for warning in &given.warnings {
+        say(warning);
+    }
+    if given.is_true("help") {
+        print!("\n{}", config::usage(PROGRAM));
         return ExitCode::SUCCESS;
     }
-    let validate = flags.validate;
-    let config = match flags.resolve() {
-        Ok(config) if validate => {
-            drop(config);
-            println!("configuration OK");
-            return ExitCode::SUCCESS;
-        }
-        Ok(config) => config,
+    if given.is_true("version") {
+        println!("Docker version {}, build drydock-{}", api::RELEASE, env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let only_validate = given.is_true("validate");
+    let (config, sources) = match config::load(given, &Environment::read()) {
+        Ok(loaded) => loaded,
         Err(error) => return fail(&error.into()),
     };
-    match run(config) {
+    let tls = match config.tls.as_ref().map(tls::acceptor).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return fail(&anyhow::Error::new(error).context("invalid TLS configuration")),
+    };
+    if only_validate {
+        say("configuration OK");
+        return ExitCode::SUCCESS;
+    }
+    match run(config, sources, tls) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "failed to start daemon: {error:#}");
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// As dockerd prints an error of its command line, down to its own code in the text.
+fn misused(error: &FlagError) -> ExitCode {
+    let usage = config::usage(PROGRAM);
+    match error {
+        FlagError::Positional => say(&format!("\n{}", usage.trim_end())),
+        error => say(&format!("Status: {error}\nSee '{PROGRAM} --help'.\n\n{usage}, Code: 125")),
+    }
     ExitCode::FAILURE
 }
 
-fn run(config: Config) -> Result<()> {
-    log_to_stderr(&config.log_level);
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // An error whose text has its cause in it already is not said twice.
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    say(&text);
+    ExitCode::FAILURE
+}
+
+fn run(config: Config, sources: Sources, tls: Option<tokio_rustls::TlsAcceptor>) -> Result<()> {
+    let level = logging::begin(&config.log_level, config.live.debug, config.log_format);
+    tracing::info!("Starting up");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(512 << 10)
         .enable_all()
         .build()
         .context("start the task runtime")?;
-    runtime.block_on(serve(config))?;
+    runtime.block_on(serve(config, sources, level, tls))?;
     // Streams to slow clients must not keep the process; containers belong to their shims.
     runtime.shutdown_background();
     Ok(())
 }
 
-fn log_to_stderr(level: &str) {
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .parse_lossy(format!("{level},hyper=warn,reqwest=warn,rustls=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-}
-
-async fn serve(config: Config) -> Result<()> {
+async fn serve(
+    config: Config,
+    sources: Sources,
+    level: Level,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let _pidfile = config.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    if config.experimental {
+        tracing::warn!("Running with experimental features enabled");
+    }
     // Bound before anything is opened: a client that is early waits in the backlog.
     let mut listeners = Vec::new();
     for host in &config.hosts {
-        listeners.extend(Listener::bind(host).await.context("failed to load listeners")?);
+        warn_of_strangers(host, &config);
+        let bound = Listener::bind(host, config.group.as_deref()).await;
+        listeners.extend(bound.context("failed to load listeners")?);
     }
-    let tls = config.tls.as_ref().map(tls::acceptor).transpose().context("set TLS up")?;
-    let pidfile = config.pidfile.clone();
-    if let Some(path) = &pidfile {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .with_context(|| format!("write pidfile {}", path.display()))?;
-    }
-    let engine = Engine::open(config).await?;
+    let (hosts, oldest) = (config.hosts.clone(), config.min_api_version);
+    let open_doors: Vec<String> =
+        hosts.iter().filter_map(|host| api::info::open_door(host, &config)).collect();
+    let engine = Engine::open(config).await.context("failed to start daemon")?;
+    open_doors.iter().for_each(|warning| tracing::warn!("{warning}"));
+    tracing::info!("Daemon has completed initialization");
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(listen::serve(listeners, api::router(engine.clone()), tls, stop.clone()));
-    tracing::info!("API listen");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let door = Door { router: api::router(engine.clone()), oldest };
+    let serving = tokio::spawn(listen::serve(listeners, door, tls, stop.clone()));
+    for host in &hosts {
+        tracing::info!("API listen on {}", address(host));
     }
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                if let Err(error) = reload::reload(&engine, &sources, &level) {
+                    tracing::error!(%error, "Error reloading configuration");
+                }
+            }
+        }
+    }
+    tracing::info!("Processing signal 'terminated'");
     stop.cancel();
     serving.await.context("stop serving")?;
-    if let Some(path) = &pidfile {
-        let _ = std::fs::remove_file(path);
-    }
+    shutdown::run(&engine).await;
+    tracing::info!("Daemon shutdown complete");
     Ok(())
+}
+
+fn address(host: &Host) -> String {
+    match host {
+        Host::Unix(path) => path.display().to_string(),
+        Host::Tcp(address) => address.clone(),
+        Host::Inherited(_) => host.to_string(),
+    }
+}
+
+fn warn_of_strangers(host: &Host, config: &Config) {
+    if !matches!(host, Host::Tcp(_)) || config.tls.as_ref().is_some_and(|tls| tls.verify) {
+        return;
+    }
+    for warning in [
+        "Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has \
+         access to your network.",
+        "Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be safe out there!",
+        "[DEPRECATION NOTICE] In future versions this will be a hard failure preventing the daemon from starting! Learn \
+         more at: https://docs.docker.com/go/api-security/",
+    ] {
+        tracing::warn!(host = %host, "{warning}");
+    }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use bollard_stubs::models::{
     EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, PortBinding,
 };
-use clap::Parser;
-use drydock_engine::config::{Config, Flags};
+use drydock_engine::config::{self, Config, Environment, Given};
 use drydock_engine::events::Events;
 use drydock_engine::id::Id;
 use drydock_engine::network::{Filters, Join, Joined, NetworkService, filters};
@@ -54,17 +53,11 @@ fn on_a_fresh_machine(test: impl AsyncFnOnce(&Machine) + Send + 'static) {
         Route::open().and_then(|mut route| route.bring_loopback_up()).expect("loopback");
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let flags = Flags::parse_from([
-            "drydock-engine",
-            "--data-root",
-            &path("data"),
-            "--exec-root",
-            &path("run"),
-            "--config-file",
-            &path("daemon.json"),
-        ]);
+        let words = [("--data-root", "data"), ("--exec-root", "run"), ("--config-file", "daemon.json")];
+        let words = words.into_iter().flat_map(|(flag, name)| [flag.to_owned(), path(name)]);
+        let given = Given::parse(words).expect("flags");
         std::fs::write(path("daemon.json"), "{}").expect("a configuration");
-        let config = flags.resolve().expect("flags");
+        let (config, _) = config::load(given, &Environment::default()).expect("a configuration");
         let machine = Machine { folder, config };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(test(&machine));

@@ -5,8 +5,10 @@ pub mod body;
 mod build;
 mod commit;
 pub mod containers;
+mod debug;
 mod exec;
 pub mod images;
+pub mod info;
 pub mod networks;
 mod order;
 pub mod query;
@@ -42,6 +44,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .merge(build::routes())
         .merge(networks::routes())
         .merge(volumes::routes())
+        .merge(debug::routes())
         .fallback(absent::answer)
         .method_not_allowed_fallback(absent::answer)
         .layer(axum::extract::DefaultBodyLimit::disable())

@@ -1,4 +1,4 @@
-//! `/_ping`, `/version`, `/info`, `/events`, `/system/df`.
+//! `/_ping`, `/version`, `/events`, and where `/info` and `/system/df` are.
 
 use std::sync::Arc;
 
@@ -12,11 +12,10 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::query::{Filters, Parameters, moment};
-use crate::container::record::Status;
 use crate::engine::Engine;
 use crate::error::ApiResult;
 use crate::events::Message;
-use crate::http::version::{NEWEST, OLDEST};
+use crate::http::version::NEWEST;
 
 /// The engine release whose API this is.
 pub const RELEASE: &str = "28.5.2";
@@ -25,7 +24,7 @@ pub fn routes() -> Router<Arc<Engine>> {
     Router::new()
         .route("/_ping", get(ping))
         .route("/version", get(version))
-        .route("/info", get(info))
+        .route("/info", get(super::info::info))
         .route("/plugins", get(plugins))
         .route("/events", get(events))
         .route("/system/df", get(super::usage::usage))
@@ -51,7 +50,7 @@ async fn plugins() -> Json<Value> {
 async fn version(State(engine): State<Arc<Engine>>) -> Json<Value> {
     let own = env!("CARGO_PKG_VERSION");
     let api = NEWEST.to_string();
-    let least = OLDEST.to_string();
+    let least = engine.config.min_api_version.to_string();
     let details = json!({
         "ApiVersion": api, "Arch": "amd64", "BuildTime": "", "Experimental": engine.config.experimental.to_string(), "GitCommit": own,
         "GoVersion": "", "KernelVersion": engine.host.kernel, "MinAPIVersion": least, "Os": "linux",
@@ -72,94 +71,6 @@ async fn version(State(engine): State<Arc<Engine>>) -> Json<Value> {
         "KernelVersion": engine.host.kernel,
         "BuildTime": "",
     }))
-}
-
-async fn info(State(engine): State<Arc<Engine>>) -> Json<Value> {
-    let statuses: Vec<Status> = engine.containers.all().iter().map(|container| container.status()).collect();
-    let count = |wanted: fn(&Status) -> bool| statuses.iter().filter(|status| wanted(status)).count();
-    let (config, host) = (&engine.config, &engine.host);
-    let security = if host.in_user_namespace {
-        json!(["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"])
-    } else {
-        json!(["name=seccomp,profile=builtin", "name=cgroupns"])
-    };
-    let mut answer = json!({
-        "ID": engine.id,
-        "Containers": statuses.len(),
-        "ContainersRunning": count(|status| matches!(status, Status::Running | Status::Restarting)),
-        "ContainersPaused": count(|status| *status == Status::Paused),
-        "ContainersStopped": count(|status| !status.counts_as_running()),
-        "Images": engine.images.count(),
-        "Driver": "overlay2",
-        "DriverStatus": [
-            ["Backing Filesystem", "extfs"],
-            ["Supports d_type", "true"],
-            ["Using metacopy", "false"],
-            ["Native Overlay Diff", if host.in_user_namespace { "false" } else { "true" }],
-            ["userxattr", if host.in_user_namespace { "true" } else { "false" }],
-        ],
-        "Plugins": {
-            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
-            "Log": crate::log::options::DRIVERS,
-        },
-        "SystemTime": crate::container::record::now(),
-        "LoggingDriver": config.log_driver,
-        "CgroupDriver": "cgroupfs",
-        "CgroupVersion": if host.cgroup_v2 { "2" } else { "1" },
-        "KernelVersion": host.kernel,
-        "OperatingSystem": host.os,
-        "OSVersion": host.os_version,
-        "OSType": "linux",
-        "Architecture": "x86_64",
-        "NCPU": host.cpus,
-        "MemTotal": host.memory,
-        "Name": host.name,
-        "Labels": config.labels,
-        "DockerRootDir": config.data_root,
-        "ServerVersion": RELEASE,
-        "LiveRestoreEnabled": config.live_restore,
-        "DefaultRuntime": "runc",
-        "Runtimes": { "runc": { "path": config.shim } },
-        "InitBinary": "docker-init",
-        "SecurityOptions": security,
-        "Debug": config.debug,
-        "ExperimentalBuild": config.experimental,
-        "IndexServerAddress": "https://index.docker.io/v1/",
-    });
-    let registries: Value = config
-        .insecure_registries
-        .iter()
-        .filter(|name| !name.contains('/'))
-        .map(|name| {
-            (name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false }))
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    let limits = json!({
-        "MemoryLimit": true, "SwapLimit": true, "CpuCfsPeriod": true, "CpuCfsQuota": true, "CPUShares": true,
-        "CPUSet": true, "PidsLimit": true, "OomKillDisable": !host.cgroup_v2, "IPv4Forwarding": true,
-        "BridgeNfIptables": true, "BridgeNfIp6tables": true, "NFd": 0, "NGoroutines": 0, "NEventsListener": 0,
-        "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Isolation": "", "Warnings": null,
-        "Swarm": {
-            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
-            "RemoteManagers": null,
-        },
-        "RegistryConfig": {
-            "AllowNondistributableArtifactsCIDRs": [], "AllowNondistributableArtifactsHostnames": [],
-            "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"], "IndexConfigs": registries,
-            "Mirrors": config.registry_mirrors,
-        },
-        "DefaultAddressPools": config.default_address_pools.iter()
-            .map(|pool| json!({ "Base": pool.base, "Size": pool.size })).collect::<Vec<_>>(),
-        "ContainerdCommit": { "ID": "" },
-        "RuncCommit": { "ID": env!("CARGO_PKG_VERSION") },
-        "InitCommit": { "ID": "" },
-        "GenericResources": null,
-    });
-    if let (Value::Object(all), Value::Object(more)) = (&mut answer, limits) {
-        all.extend(more);
-    }
-    Json(answer)
 }
 
 /// What `docker events --filter` takes.

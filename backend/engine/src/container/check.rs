@@ -9,7 +9,7 @@ pub mod resources;
 
 use bollard_stubs::models::HostConfig;
 
-use crate::config::Config;
+use crate::config::Live;
 use crate::container::mounts;
 use crate::container::signal;
 use crate::container::spec::{self, capabilities};
@@ -33,7 +33,7 @@ impl Refused {
 pub fn settings(
     config: &mut ContainerConfig,
     wanted: &mut HostConfig,
-    engine: &Config,
+    engine: &Live,
     host: &Host,
 ) -> Result<Vec<String>, Refused> {
     modes::combinations(config, wanted)?;
@@ -60,7 +60,7 @@ pub fn settings(
     {
         warnings.push("Published ports are discarded when using host network mode".into());
     }
-    runtime(wanted)?;
+    runtime(wanted, engine)?;
     for destination in wanted.tmpfs.iter().flatten().map(|(destination, _)| destination) {
         mounts::tmpfs_destination(destination).map_err(|error| Refused(error.to_string()))?;
     }
@@ -120,11 +120,19 @@ fn capability_names(wanted: &mut HostConfig) -> Result<(), Refused> {
     Ok(())
 }
 
-/// One runtime serves all the names by which moby knows its own.
-fn runtime(wanted: &HostConfig) -> Result<(), Refused> {
-    match wanted.runtime.as_deref().unwrap_or_default() {
-        "" | "runc" | "io.containerd.runc.v2" => Ok(()),
-        other => Err(Refused(format!("unknown or invalid runtime name: {other}"))),
+/// One runtime serves all the names by which moby knows its own; others can be registered, not used.
+fn runtime(wanted: &HostConfig, engine: &Live) -> Result<(), Refused> {
+    let own = wanted.runtime.as_deref().unwrap_or_default();
+    let name = if own.is_empty() { &engine.default_runtime } else { own };
+    if engine.runtimes.contains_key(name) {
+        return Err(Refused(format!(
+            "runtime {name} is registered but cannot be used: this engine starts containers with its own"
+        )));
+    }
+    if engine.knows_runtime(name) {
+        Ok(())
+    } else {
+        Err(Refused(format!("unknown or invalid runtime name: {name}")))
     }
 }
 
@@ -156,7 +164,7 @@ fn devices(wanted: &HostConfig) -> Result<(), Refused> {
     Err(Refused(format!("could not select device driver \"{driver}\" with capabilities: {}", list(&sets))))
 }
 
-fn fill_in(wanted: &mut HostConfig, engine: &Config, host: &Host) {
+fn fill_in(wanted: &mut HostConfig, engine: &Live, host: &Host) {
     // Both `0` and `-1` are words for "no limit".
     wanted.pids_limit = wanted.pids_limit.filter(|limit| *limit > 0);
     let host_wide = |mode: &Option<String>| mode.as_deref() == Some("host");
@@ -170,14 +178,14 @@ fn fill_in(wanted: &mut HostConfig, engine: &Config, host: &Host) {
         wanted.memory_swap = wanted.memory.map(|memory| memory * 2);
     }
     if wanted.ipc_mode.as_deref().unwrap_or_default().is_empty() {
-        wanted.ipc_mode = Some("private".into());
+        wanted.ipc_mode = Some(engine.default_ipc_mode.clone());
     }
     policy::name(wanted);
     if wanted.runtime.as_deref().unwrap_or_default().is_empty() {
-        wanted.runtime = Some("runc".into());
+        wanted.runtime = Some(engine.default_runtime.clone());
     }
     if host.controls.oom_kill_disable {
         wanted.oom_kill_disable.get_or_insert(false);
     }
-    modes::fill_in(wanted, host);
+    modes::fill_in(wanted, engine, host);
 }

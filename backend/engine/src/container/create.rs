@@ -114,7 +114,7 @@ pub async fn create(
 ) -> Result<(Arc<Container>, Vec<String>), CreateError> {
     let mut host_config = wanted.around.host_config.unwrap_or_default();
     let mut config = wanted.config;
-    let warnings = check::settings(&mut config, &mut host_config, &engine.config, &engine.host)?;
+    let warnings = check::settings(&mut config, &mut host_config, &engine.live(), &engine.host)?;
     check_log(engine, &mut host_config)?;
     pin_modes(engine, &mut host_config)?;
     let image = engine.images.lookup(&config.image)?;

@@ -278,7 +278,9 @@ impl Exec {
         } else {
             spec::granted(&record, &engine.host)?
         };
-        let security = spec::security(&record.host_config).unwrap_or_default();
+        let mut host_config = record.host_config.clone();
+        engine.defaults.apply(&mut host_config);
+        let security = spec::security(&host_config).unwrap_or_default();
         let linked = links::environment(engine, &record)?;
         if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
             let text = "OCI runtime exec failed: exec failed: Cwd must be an absolute path";
@@ -296,7 +298,7 @@ impl Exec {
                 capabilities,
                 no_new_privileges: security.no_new_privileges,
             },
-            &record.host_config,
+            &host_config,
         )?)
     }
 

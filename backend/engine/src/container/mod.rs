@@ -5,6 +5,7 @@ pub mod check;
 pub mod commit;
 pub mod copy_out;
 pub mod create;
+pub mod defaults;
 pub mod exec;
 pub mod explain;
 pub mod files;

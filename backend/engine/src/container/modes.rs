@@ -98,7 +98,7 @@ pub fn network_of(engine: &Engine, name: &str) -> Result<i32, JoinError> {
 
 /// `--ipc`: private memory is the container's own, shareable lies where others can bind it.
 pub fn shm(engine: &Engine, container: &Container, record: &Record) -> Result<Shm, JoinError> {
-    let size = record.host_config.shm_size.unwrap_or(engine.config.default_shm_size);
+    let size = record.host_config.shm_size.unwrap_or_else(|| engine.live().default_shm_size);
     match record.host_config.ipc_mode.as_deref() {
         Some("none") => Ok(Shm::None),
         Some("host") => Ok(Shm::Bind("/dev/shm".into())),

@@ -83,12 +83,16 @@ fn belongs_to(pid: i32, container: &Container) -> bool {
 pub fn settle(engine: &Engine, container: &Container, exit: &Exit) -> Verdict {
     let verdict = container
         .note(|record| {
-            let verdict = restart::decide(
-                record.host_config.restart_policy.as_ref(),
-                exit.code,
-                record.restart_count,
-                record.stopped_by_user,
-            );
+            let verdict = match engine.is_stopping() {
+                // The next engine asks the policy.
+                true => Verdict::Stay,
+                false => restart::decide(
+                    record.host_config.restart_policy.as_ref(),
+                    exit.code,
+                    record.restart_count,
+                    record.stopped_by_user,
+                ),
+            };
             record.state.status =
                 if verdict == Verdict::Restart { Status::Restarting } else { Status::Exited };
             record.state.exit_code = exit.code;

@@ -203,7 +203,8 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
     let root = engine.images.mount_rootfs(container.id.as_str()).map_err(StartError::Rootfs)?;
     let record = ready_mounts(engine, container, record)?;
     let (joined, network) = join(engine, container, &record).await?;
-    let record = container.record().clone().with_mounts(record.mounts);
+    let mut record = container.record().clone().with_mounts(record.mounts);
+    engine.defaults.apply(&mut record.host_config);
     let files = match &network {
         Choice::Join(_) if record.sandbox.is_none() => shared_files(engine, &record)?,
         _ => files::write(&container.dir, &record, &joined)

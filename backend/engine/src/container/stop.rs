@@ -7,7 +7,7 @@ use drydock_shim::protocol::Request;
 use http::StatusCode;
 
 use crate::container::Container;
-use crate::container::record::Status;
+use crate::container::record::{Record, Status};
 use crate::container::shim::{self, ShimError};
 use crate::container::signal::{self, SignalError};
 use crate::container::start::{self, StartError};
@@ -99,9 +99,9 @@ pub async fn restart(
 }
 
 async fn stop_locked(engine: &Arc<Engine>, container: &Arc<Container>, how: &How) -> Result<(), StopError> {
-    let (status, own_signal, own_timeout) = {
+    let (status, own_signal, patience) = {
         let record = container.record();
-        (record.state.status, record.config.stop_signal.clone(), record.config.stop_timeout)
+        (record.state.status, record.config.stop_signal.clone(), patience_s(&record))
     };
     match status {
         Status::Running | Status::Paused => {}
@@ -119,7 +119,7 @@ async fn stop_locked(engine: &Arc<Engine>, container: &Arc<Container>, how: &How
         // A frozen process cannot take the signal.
         super::pause::thaw(engine, container).await;
     }
-    let patience = how.timeout_s.or(own_timeout).unwrap_or(PATIENCE_S);
+    let patience = how.timeout_s.unwrap_or(patience);
     if !ended(container, u64::try_from(patience).ok().map(Duration::from_secs)).await {
         send(engine, container, nix::libc::SIGKILL).await?;
         if !ended(container, Some(AFTER_KILL)).await {
@@ -128,6 +128,29 @@ async fn stop_locked(engine: &Arc<Engine>, container: &Arc<Container>, how: &How
     }
     super::publish(engine, container, "stop", []);
     Ok(())
+}
+
+/// How long `docker stop` waits for a container unless told otherwise; negative: for ever.
+pub fn patience_s(record: &Record) -> i64 {
+    record.config.stop_timeout.unwrap_or(PATIENCE_S)
+}
+
+/// The engine ends, and the container with it. That is nobody's wish to stop it: its policy decides at the next start.
+pub async fn at_shutdown(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(), StopError> {
+    let _one_verb = container.verbs.lock().await;
+    let by_user = container.record().stopped_by_user;
+    let waits_for_restart = container.status() == Status::Restarting;
+    let stopped = match stop_locked(engine, container, &How::default()).await {
+        Err(StopError::AlreadyStopped) => Ok(()),
+        other => other,
+    };
+    container.note(|record| {
+        record.stopped_by_user = by_user;
+        if waits_for_restart {
+            record.state.status = Status::Restarting;
+        }
+    });
+    stopped
 }
 
 /// It waits between two starts: there is no process, only an intention.

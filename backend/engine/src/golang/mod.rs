@@ -1,6 +1,7 @@
 //! What Go's standard library and moby's small packages do with text that a person wrote, and how they complain: users and
 //! scripts know these words. Pure functions.
 
+pub mod json;
 pub mod numbers;
 pub mod template;
 pub mod units;

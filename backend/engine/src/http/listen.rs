@@ -23,9 +23,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::config::Host;
+use crate::golang::os_error;
 use crate::http::hangup::Hangup;
 use crate::http::quiet::Activity;
-use crate::http::version;
+use crate::http::version::{self, ApiVersion};
 
 /// A bound socket.
 #[derive(Debug)]
@@ -36,10 +37,12 @@ pub enum Listener {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("can't create unix socket {path}")]
+    #[error("can't create unix socket {}: {}", path.display(), os_error(source))]
     Unix { path: PathBuf, source: io::Error },
-    #[error("listen tcp {address}")]
+    #[error("listen tcp {address}: bind: {}", os_error(source))]
     Tcp { address: String, source: io::Error },
+    #[error("group {0} not found")]
+    Group(String),
     #[error("no sockets found via socket activation: make sure the service was started by systemd")]
     NothingInherited,
     #[error("use inherited socket {name}")]
@@ -48,13 +51,17 @@ pub enum BindError {
 
 impl Listener {
     /// Binds what `-H` names. A socket file left behind by an earlier process is replaced.
-    pub async fn bind(host: &Host) -> Result<Vec<Self>, BindError> {
+    pub async fn bind(host: &Host, group: Option<&str>) -> Result<Vec<Self>, BindError> {
         match host {
-            Host::Unix(path) => Ok(vec![bind_unix(path)?]),
-            Host::Tcp(address) => match TcpListener::bind(address).await {
-                Ok(socket) => Ok(vec![Self::Tcp(socket)]),
-                Err(source) => Err(BindError::Tcp { address: address.clone(), source }),
-            },
+            Host::Unix(path) => Ok(vec![bind_unix(path, group)?]),
+            Host::Tcp(address) => {
+                // Not by getaddrinfo(3): a static program would load the host's NSS modules.
+                let address = address.replace("localhost:", "127.0.0.1:");
+                match TcpListener::bind(&address).await {
+                    Ok(socket) => Ok(vec![Self::Tcp(socket)]),
+                    Err(source) => Err(BindError::Tcp { address, source }),
+                }
+            }
             Host::Inherited(name) => inherited(name.as_deref()),
         }
     }
@@ -67,7 +74,8 @@ impl Listener {
     }
 }
 
-fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+fn bind_unix(path: &Path, group: Option<&str>) -> Result<Listener, BindError> {
+    let group = group_id(group)?;
     let at = |source| BindError::Unix { path: path.to_owned(), source };
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(at)?;
@@ -78,17 +86,23 @@ fn bind_unix(path: &Path) -> Result<Listener, BindError> {
     }
     let socket = UnixListener::bind(path).map_err(at)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(at)?;
-    give_to_docker_group(path);
+    if let Some(group) = group {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(at)?;
+    }
     Ok(Listener::Unix { socket, path: Some(path.to_owned()) })
 }
 
-/// Like dockerd: members of the group `docker`, when there is one, may connect.
-fn give_to_docker_group(path: &Path) {
+/// The group that may connect: one that was asked for must be there, `docker` need not.
+fn group_id(name: Option<&str>) -> Result<Option<u32>, BindError> {
+    const DEFAULT: &str = "docker";
+    let name = name.unwrap_or(DEFAULT);
     // Not getgrnam(3): a static program would load the host's NSS modules, and some crash in it.
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let id = groups.lines().find_map(|line| line.strip_prefix("docker:")?.split(':').nth(1)?.parse().ok());
-    if let Some(id) = id {
-        let _ = nix::unistd::chown(path, None, Some(nix::unistd::Gid::from_raw(id)));
+    let own = |line: &str| line.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok();
+    match groups.lines().find_map(own).or_else(|| name.parse().ok()) {
+        Some(id) => Ok(Some(id)),
+        None if name == DEFAULT => Ok(None),
+        None => Err(BindError::Group(name.to_owned())),
     }
 }
 
@@ -127,24 +141,27 @@ fn adopt(socket: OwnedFd) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::from_std(socket)?))
 }
 
-/// Serves `router` on all listeners until `stop`; then lets open requests finish for a moment.
-pub async fn serve(
-    listeners: Vec<Listener>,
-    router: Router,
-    tls: Option<TlsAcceptor>,
-    stop: CancellationToken,
-) {
+/// What is behind every connection.
+#[derive(Clone)]
+pub struct Door {
+    pub router: Router,
+    /// The oldest version of the API that is spoken.
+    pub oldest: ApiVersion,
+}
+
+/// Serves on all listeners until `stop`.
+pub async fn serve(listeners: Vec<Listener>, door: Door, tls: Option<TlsAcceptor>, stop: CancellationToken) {
     let listeners: Arc<[Listener]> = listeners.into();
     let connections = TaskTracker::new();
     let activity = Activity::default();
     let quiet = tokio::spawn(activity.clone().give_memory_back_when_quiet());
     let loops: Vec<_> = (0..listeners.len())
         .map(|index| {
-            let (listeners, router) = (listeners.clone(), router.clone());
+            let (listeners, door) = (listeners.clone(), door.clone());
             let (connections, stop, tls) = (connections.clone(), stop.clone(), tls.clone());
             let activity = activity.clone();
             tokio::spawn(async move {
-                accept_loop(&listeners[index], router, tls, (connections, activity), stop).await;
+                accept_loop(&listeners[index], door, tls, (connections, activity), stop).await;
             })
         })
         .collect();
@@ -160,7 +177,7 @@ pub async fn serve(
 
 async fn accept_loop(
     listener: &Listener,
-    router: Router,
+    door: Door,
     tls: Option<TlsAcceptor>,
     (connections, activity): (TaskTracker, Activity),
     stop: CancellationToken,
@@ -175,14 +192,14 @@ async fn accept_loop(
         match accepted {
             Ok(Stream::Unix(stream)) => {
                 let hangup = Hangup::of(&stream).ok();
-                let served = connection(stream, router.clone(), hangup);
+                let served = connection(stream, door.clone(), hangup);
                 drop(connections.spawn(served.map(move |()| noted.noted())));
             }
             Ok(Stream::Tcp(stream)) => {
                 let _ = stream.set_nodelay(true);
                 let served = match tls.clone() {
-                    Some(tls) => encrypted(stream, tls, router.clone()).boxed(),
-                    None => connection(stream, router.clone(), None).boxed(),
+                    Some(tls) => encrypted(stream, tls, door.clone()).boxed(),
+                    None => connection(stream, door.clone(), None).boxed(),
                 };
                 drop(connections.spawn(served.map(move |()| noted.noted())));
             }
@@ -207,19 +224,19 @@ async fn accept(listener: &Listener) -> io::Result<Stream> {
     }
 }
 
-async fn encrypted(stream: tokio::net::TcpStream, tls: TlsAcceptor, router: Router) {
+async fn encrypted(stream: tokio::net::TcpStream, tls: TlsAcceptor, door: Door) {
     match tls.accept(stream).await {
-        Ok(stream) => connection(stream, router, None).await,
+        Ok(stream) => connection(stream, door, None).await,
         Err(error) => tracing::info!(%error, "TLS handshake"),
     }
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    router: Router,
+    door: Door,
     hangup: Option<Hangup>,
 ) {
-    let service = hyper::service::service_fn(move |request| answer(request, router.clone(), hangup.clone()));
+    let service = hyper::service::service_fn(move |request| answer(request, door.clone(), hangup.clone()));
     let served = hyper::server::conn::http1::Builder::new()
         // A client may close its sending half and still wait for the answer.
         .half_close(true)
@@ -235,7 +252,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 async fn answer(
     request: Request<hyper::body::Incoming>,
-    router: Router,
+    door: Door,
     hangup: Option<Hangup>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let mut request = request.map(Body::new);
@@ -243,8 +260,8 @@ async fn answer(
         request.extensions_mut().insert(hangup);
     }
     tracing::debug!(http.method = %request.method(), http.path = %request.uri(), "request");
-    let mut response = match version::negotiate(&mut request) {
-        Ok(()) => router.oneshot(request).await?,
+    let mut response = match version::negotiate(&mut request, door.oldest) {
+        Ok(()) => door.router.oneshot(request).await?,
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();

@@ -25,14 +25,14 @@ impl ApiVersion {
         self.major == 1 && self.minor < minor
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.split_once('.')?;
         Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 }
 
 /// Takes the version off the request's path and puts it among the request's extensions.
-pub fn negotiate<B>(request: &mut Request<B>) -> Result<(), ApiError> {
+pub fn negotiate<B>(request: &mut Request<B>, oldest: ApiVersion) -> Result<(), ApiError> {
     let path = request.uri().path();
     let (version, rest) = split(path);
     let version = version.unwrap_or(NEWEST);
@@ -41,9 +41,9 @@ pub fn negotiate<B>(request: &mut Request<B>) -> Result<(), ApiError> {
             "client version {version} is too new. Maximum supported API version is {NEWEST}"
         )));
     }
-    if version < OLDEST {
+    if version < oldest {
         return Err(ApiError::invalid(format!(
-            "client version {version} is too old. Minimum supported API version is {OLDEST}, \
+            "client version {version} is too old. Minimum supported API version is {oldest}, \
              please upgrade your client to a newer version"
         )));
     }
@@ -75,7 +75,7 @@ mod tests {
 
     fn negotiated(path: &str) -> Result<(String, ApiVersion), ApiError> {
         let mut request = Request::builder().uri(path).body(()).expect("a request");
-        negotiate(&mut request)?;
+        negotiate(&mut request, OLDEST)?;
         let version = *request.extensions().get::<ApiVersion>().expect("a version");
         Ok((request.uri().to_string(), version))
     }

@@ -13,13 +13,13 @@ mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use drydock_images::{Detached, Durability, FindError, IndexError, SnapshotError, Store};
 use drydock_registry::{Client, Options};
 use http::StatusCode;
 
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::error::ApiError;
 use crate::events::Events;
 use crate::wire::ContainerConfig;
@@ -34,7 +34,8 @@ pub use transfer::{PullRequest, TransferError};
 #[derive(Debug)]
 pub struct ImageService {
     store: Store,
-    client: Client,
+    /// Another one when the registries' settings change.
+    client: RwLock<Arc<Client>>,
     events: Events,
 }
 
@@ -103,12 +104,17 @@ impl ImageService {
         let path = config.data_root.join("images");
         let store = Store::open(path.clone(), config.shared_store.clone())
             .map_err(|source| OpenError::Store { path, source })?;
-        let client = Client::new(Options {
-            mirrors: config.registry_mirrors.clone(),
-            insecure: config.insecure_registries.clone(),
-            ..Options::default()
-        });
+        let client = RwLock::new(Arc::new(client(&config.live)));
         Ok(Self { store, client, events })
+    }
+
+    /// Transfers that begin from now on go by these settings.
+    pub fn configure(&self, live: &Live) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client(live));
+    }
+
+    fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Finds what `docker create IMAGE` names: a tag, a digest, an id or a unique prefix of one.
@@ -230,6 +236,14 @@ impl ImageService {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.events.publish("image", action, id, attributes);
     }
+}
+
+fn client(live: &Live) -> Client {
+    Client::new(Options {
+        mirrors: live.registry_mirrors.clone(),
+        insecure: live.insecure_registries.clone(),
+        ..Options::default()
+    })
 }
 
 fn rootfs_error(container: &str, source: SnapshotError) -> RootfsError {

@@ -64,7 +64,7 @@ impl ImageService {
         if request.name.tag().is_some() || request.name.digest().is_some() {
             return self.pull_one(request, progress).await;
         }
-        for tag in self.client.tags(&request.name, request.credentials.as_ref()).await? {
+        for tag in self.client().tags(&request.name, request.credentials.as_ref()).await? {
             let Ok(name) = request.name.with_tag(&tag) else { continue };
             self.pull_one(&PullRequest { name, ..request.clone() }, progress).await?;
         }
@@ -84,7 +84,7 @@ impl ImageService {
             show(progress, short(digest), state);
         };
         let credentials = request.credentials.as_ref();
-        let pulled = pull(&self.client, &self.store, name, &request.platform, credentials, &hear).await?;
+        let pulled = pull(&self.client(), &self.store, name, &request.platform, credentials, &hear).await?;
         begun.call_once(begin);
         progress.say(&format!("Digest: {}", pulled.digest));
         let familiar = name.familiar();
@@ -115,7 +115,7 @@ impl ImageService {
             PushState::Mounted { from } => progress.at(short(digest), &format!("Mounted from {from}")),
             PushState::Pushed => progress.at(short(digest), "Pushed"),
         };
-        let pushed = push(&self.client, &self.store, &image, name, credentials, &hear).await?;
+        let pushed = push(&self.client(), &self.store, &image, name, credentials, &hear).await?;
         let by_digest = name.with_digest(pushed.digest.clone());
         self.store.tag(&by_digest, &image.id).map_err(LookupError::Index)?;
         progress.say(&format!("{tag}: digest: {} size: {}", pushed.digest, pushed.size));
@@ -130,10 +130,10 @@ impl ImageService {
         name: &Named,
         credentials: Option<&Credentials>,
     ) -> Result<serde_json::Value, TransferError> {
-        let (source, manifest) = self.client.manifest(name, credentials).await?;
+        let (source, manifest) = self.client().manifest(name, credentials).await?;
         let mut platforms: Vec<Platform> = manifest.platforms();
         if let Some(config) = manifest.config() {
-            let config = self.client.small_blob(&source, &config.digest).await?;
+            let config = self.client().small_blob(&source, &config.digest).await?;
             let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
             let text = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
             platforms.push(Platform { os: text("os"), architecture: text("architecture"), variant: None });
@@ -163,12 +163,12 @@ impl ImageService {
                 address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/')
             }
         };
-        Ok(self.client.login(domain, credentials).await?)
+        Ok(self.client().login(domain, credentials).await?)
     }
 
     /// `docker search`: repositories of the configured mirrors whose name holds `term`.
     pub async fn search(&self, term: &str) -> Result<Vec<String>, TransferError> {
-        let names = self.client.catalog().await?;
+        let names = self.client().catalog().await?;
         Ok(names.into_iter().filter(|name| name.contains(term)).collect())
     }
 }

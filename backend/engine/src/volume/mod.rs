@@ -261,10 +261,10 @@ fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<(), V
         return Err(VolumeError::Option { name: name(), option: option.clone() });
     }
     if let Some(text) = options.get("size") {
-        match crate::config::parse_size(text) {
-            None => return Err(VolumeError::Size { name: name(), size: text.clone() }),
-            Some(size) if size > 0 => return Err(VolumeError::NoQuota(name())),
-            Some(_) => {}
+        match crate::golang::units::ram_in_bytes(text) {
+            Err(_) => return Err(VolumeError::Size { name: name(), size: text.clone() }),
+            Ok(size) if size > 0 => return Err(VolumeError::NoQuota(name())),
+            Ok(_) => {}
         }
     }
     let needs = [("o", "device"), ("o", "type"), ("type", "device"), ("device", "type")];

@@ -93,17 +93,11 @@ impl Machine {
         }
         let log =
             std::fs::File::options().create(true).append(true).open(self.path("engine.log")).expect("a log");
-        std::fs::write(self.path("daemon.json"), "{}").expect("a configuration");
+        if !self.path("daemon.json").exists() {
+            std::fs::write(self.path("daemon.json"), "{}").expect("a configuration");
+        }
         let engine = self
-            .inside(program)
-            .arg("-H")
-            .arg(format!("unix://{}", self.path("docker.sock").display()))
-            .arg("--data-root")
-            .arg(self.path("data"))
-            .arg("--exec-root")
-            .arg(self.path("exec"))
-            .arg("--config-file")
-            .arg(self.path("daemon.json"))
+            .engine_command()
             .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(log)
@@ -111,6 +105,43 @@ impl Machine {
             .expect("nsenter, of util-linux");
         self.engine = Some(engine);
         self.until("the engine answers", |machine| machine.docker(["version"]).code == 0);
+    }
+
+    /// The engine with this machine's folders, and nothing else said to it.
+    pub fn engine_command(&self) -> Command {
+        let mut command = self.inside(env!("CARGO_BIN_EXE_drydock-engine"));
+        command
+            .arg("-H")
+            .arg(format!("unix://{}", self.path("docker.sock").display()))
+            .arg("--data-root")
+            .arg(self.path("data"))
+            .arg("--exec-root")
+            .arg(self.path("exec"))
+            .arg("--config-file")
+            .arg(self.path("daemon.json"));
+        command
+    }
+
+    /// The engine ends as a service manager ends it; answers its code.
+    pub fn stop_engine(&mut self) -> i32 {
+        self.signal_engine(nix::sys::signal::Signal::SIGTERM);
+        let mut engine = self.engine.take().expect("a running engine");
+        engine.wait().expect("its end").code().unwrap_or(-1)
+    }
+
+    pub fn signal_engine(&self, signal: nix::sys::signal::Signal) {
+        let pid = self.engine.as_ref().expect("a running engine").id();
+        let pid = i32::try_from(pid).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("kill");
+    }
+
+    /// What every engine of this machine is told beside its folders.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    pub fn engine_log(&self) -> String {
+        std::fs::read_to_string(self.path("engine.log")).expect("its log")
     }
 
     /// `kill -9`: nothing is said to anyone.

@@ -17,6 +17,8 @@ mod mounts;
 mod networking;
 mod receivers;
 mod refusals;
+mod reload;
+mod settings;
 mod storage;
 mod streams;
 mod surface;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bollard_stubs::models::{HostConfig, HostConfigCgroupnsModeEnum};
 
 use super::Refused;
+use crate::config::Live;
 use crate::host::Host;
 use crate::wire::ContainerConfig;
 
@@ -119,13 +120,15 @@ fn is_port_or_range(text: &str) -> bool {
 }
 
 /// A cgroup namespace of its own is the default of cgroup2 alone.
-pub fn fill_in(wanted: &mut HostConfig, host: &Host) {
+pub fn fill_in(wanted: &mut HostConfig, engine: &Live, host: &Host) {
+    // Where controllers lie apart, a privileged container sees all of them.
+    let sees_all = wanted.privileged.unwrap_or(false) && !host.cgroup_v2;
     let mode = wanted.cgroupns_mode.get_or_insert(HostConfigCgroupnsModeEnum::EMPTY);
     if *mode == HostConfigCgroupnsModeEnum::EMPTY {
-        *mode = if host.cgroup_v2 {
-            HostConfigCgroupnsModeEnum::PRIVATE
-        } else {
+        *mode = if sees_all || engine.default_cgroupns_mode == "host" {
             HostConfigCgroupnsModeEnum::HOST
+        } else {
+            HostConfigCgroupnsModeEnum::PRIVATE
         };
     }
 }

@@ -1,0 +1,22 @@
+//! The swarm: what a cluster of engines has agreed on, and who decides what happens next.
+//!
+//! The middle of this crate is pure. [`store`] is the replicated state machine: batches of changes
+//! in, a refusal or a new version out. The validation, allocator, scheduler and
+//! orchestrators look at a view of it and propose the next batch; the time and the randomness
+//! they need are arguments.
+//!
+//! Each piece of state has one writer, as in swarmkit's task model: the user writes specs, the
+//! orchestrators write tasks and what is desired of them, the allocator addresses and ports, the
+//! scheduler nodes, and only the agent on a node what it observed.
+//!
+//! Refuses to know: containers, images, links and HTTP. Begin with [`objects`], then [`store`].
+#![forbid(unsafe_code)]
+
+pub mod objects;
+pub mod random;
+pub mod status;
+pub mod store;
+
+pub use random::Random;
+pub use status::{Code, Status};
+pub use store::Store;

@@ -1,0 +1,84 @@
+//! A task: one run of one container, on one node, once.
+//!
+//! ```text
+//!  orchestrator   allocator   scheduler            agent of the node
+//!  NEW ─────────▶ PENDING ──▶ ASSIGNED ──▶ ACCEPTED ▶ PREPARING ▶ READY ▶ STARTING ▶ RUNNING
+//!                                                                                       │
+//!               an end, never left again:  COMPLETE  SHUTDOWN  FAILED  REJECTED ◀───────┘
+//! ```
+//!
+//! The observed state only ever grows. `desired_state` is the managers' wish: the agent takes a
+//! task as far as it says; `REMOVE` means that the record goes too, once the agent has ended it.
+//! `ORPHANED` is given to the tasks of a node that was silent for too long.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Annotations, ContainerStatus, Endpoint, EndpointPortConfig, GenericResourcesInner, Meta,
+    NetworkAttachment, NodeId, ServiceId, TaskId, TaskSpec, TaskSpecLogDriver, TaskState, Timestamp, Version,
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Task {
+    pub id: TaskId,
+    pub meta: Meta,
+    pub spec: TaskSpec,
+    /// The service's spec version it was made from.
+    pub spec_version: Option<Version>,
+    /// Absent for a plain container attached to an overlay network.
+    pub service_id: Option<ServiceId>,
+    /// From 1; 0 for tasks of global services, which are told apart by their node.
+    pub slot: u64,
+    pub node_id: Option<NodeId>,
+    pub annotations: Annotations,
+    /// The service's name and labels when the task was made.
+    pub service_annotations: Annotations,
+    pub status: TaskStatus,
+    pub desired_state: TaskState,
+    pub networks: Vec<NetworkAttachment>,
+    pub endpoint: Option<Endpoint>,
+    pub log_driver: Option<TaskSpecLogDriver>,
+    pub assigned_generic_resources: Vec<GenericResourcesInner>,
+    pub job_iteration: Option<Version>,
+}
+
+impl Task {
+    /// Whether it may still come to run, or runs.
+    pub fn is_alive(&self) -> bool {
+        self.status.state <= TaskState::RUNNING
+    }
+
+    /// Whether it is wanted to run, or to be made ready to.
+    pub fn is_wanted(&self) -> bool {
+        self.desired_state <= TaskState::RUNNING
+    }
+
+    /// `web.1` and its id, or `web.NODE` and its id: the container's name, and what `service ps` cuts.
+    pub fn full_name(&self) -> String {
+        if !self.annotations.name.is_empty() {
+            return self.annotations.name.clone();
+        }
+        let node = self.node_id.as_ref().map_or("", NodeId::as_str);
+        let slot = if self.slot == 0 { node.to_owned() } else { self.slot.to_string() };
+        format!("{}.{slot}.{}", self.service_annotations.name, self.id)
+    }
+}
+
+/// Written by the agent, but for the words of the allocator and scheduler while it is not assigned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskStatus {
+    pub timestamp: Timestamp,
+    pub state: TaskState,
+    /// How it came to this state: `started`, `pending task scheduling`.
+    pub message: String,
+    /// Why it cannot go on.
+    pub err: String,
+    pub container: Option<ContainerStatus>,
+    /// Ports published on the node itself.
+    pub ports: Vec<EndpointPortConfig>,
+    /// The manager that wrote this status down, and when.
+    pub applied_by: Option<NodeId>,
+    pub applied_at: Timestamp,
+}

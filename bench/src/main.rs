@@ -1,12 +1,14 @@
 //! Times a Docker engine through its API, or an OCI runtime by its command line, side by side with peers: `drydock-bench
 //! engine IMAGE BARE_MICROSECONDS NAME=SOCKET…`, `drydock-bench runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…`;
 //! `drydock-bench ready PID SOCKET` waits for the first answer of an engine.
+//! `listen ADDRESS`, `send ADDRESS SECONDS` and `ask SERVER NAME SECONDS` are run inside a network namespace.
 //!
 //! Runs are interleaved (A B A B …), since these machines are shared and their speed drifts: trust the ratios.
 #![forbid(unsafe_code)]
 
 mod engine;
 mod http;
+mod network;
 mod runtime;
 mod table;
 
@@ -32,8 +34,14 @@ fn main() -> Result<()> {
             runtime::compare(rest[0].as_ref(), rest[1].parse::<f64>()? / 1e3, &rest[2..])
         }
         Some((command, [pid, socket])) if command == "ready" => ready(pid, socket),
+        Some((command, [address])) if command == "listen" => network::listen(address),
+        Some((command, [address, seconds])) if command == "send" => network::send(address, seconds.parse()?),
+        Some((command, [server, name, seconds])) if command == "ask" => {
+            network::ask(server, name, seconds.parse()?)
+        }
         _ => bail!(
-            "usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…, runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…, or ready PID SOCKET"
+            "usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…, runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…, \
+             ready PID SOCKET, listen ADDRESS, send ADDRESS SECONDS, or ask SERVER NAME SECONDS"
         ),
     }
 }

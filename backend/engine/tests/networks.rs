@@ -187,7 +187,7 @@ fn networks_are_made_kept_and_removed() {
         assert_eq!(config[0].subnet, "172.18.0.0/16");
         for (wanted, expected) in [
             (request("first"), "network with name first already exists"),
-            (request("host"), "operation is not permitted on predefined host network"),
+            (request("host"), "operation is not permitted on predefined host network "),
             (with_subnet("x", "10.5.0.0/16"), "Pool overlaps with other one on this address space"),
             (with_subnet("x", "10.6.0.1/24"), "invalid subnet 10.6.0.1/24: it should be 10.6.0.0/24"),
             (NetworkCreateRequest { driver: Some("x".into()), ..request("x") }, "plugin \"x\" not found"),
@@ -336,8 +336,9 @@ fn networks_can_be_connected_and_disconnected_while_a_container_runs() {
         let ipam_config =
             Some(EndpointIpamConfig { ipv4_address: Some("10.7.0.77".into()), ..Default::default() });
         let settings = EndpointSettings { ipam_config, ..Default::default() };
-        let (name, shown) = service.connect(web.clone(), "back", settings).await.expect("connect");
-        assert_eq!((name.as_str(), shown.ip_address.as_deref()), ("back", Some("10.7.0.77")));
+        let connected = service.connect(web.clone(), "back", settings).await.expect("connect");
+        let address = connected.settings.ip_address.as_deref();
+        assert_eq!((connected.network.as_str(), address), ("back", Some("10.7.0.77")));
         let refused = service.remove("back").await.unwrap_err().to_string();
         assert!(refused.contains("network back has active endpoints (name:\"web\" id:\""), "{refused}");
         let inside = NetNs::open(&joined.sandbox).expect("the sandbox");
@@ -431,5 +432,196 @@ fn many_containers_come_and_go_at_once_and_nothing_is_left() {
         until("all links are gone", || links().len() == before.len()).await;
         drop(service);
         until("all namespaces are gone", || machine.namespaces().is_empty()).await;
+    });
+}
+
+#[test]
+fn two_hundred_networks_come_and_go() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        let before = links();
+        let names: Vec<String> = (0..200).map(|at| format!("n{at}")).collect();
+        for (at, name) in names.iter().enumerate() {
+            let subnet = format!("10.{}.{}.0/24", at / 100, at % 100);
+            service.create(with_subnet(name, &subnet)).await.expect("create");
+        }
+        let joined = service.join(join("last", &["n199"])).await.expect("join");
+        assert_eq!(address(&joined, "n199"), "10.1.99.2");
+        assert_eq!(links().iter().filter(|link| link.starts_with("br-")).count(), 200);
+        drop(service);
+        let service = machine.open(Vec::new()).await;
+        assert_eq!(service.prune(Filters::default()).await.len(), 200);
+        until("all bridges are gone", || links().len() == before.len()).await;
+    });
+}
+
+#[test]
+fn a_name_that_is_raced_for_is_one_networks() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        let all = (0..16).map(|_| service.create(request("wanted")));
+        let outcomes = futures_util::future::join_all(all).await;
+        let refusals: Vec<String> =
+            outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(ToString::to_string).collect();
+        assert_eq!(refusals.len(), 15);
+        assert!(refusals.iter().all(|refusal| refusal == "network with name wanted already exists"));
+        assert_eq!(links().iter().filter(|link| link.starts_with("br-")).count(), 1);
+    });
+}
+
+#[test]
+fn pools_that_are_spent_are_told_and_subnets_come_back() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        // One of the 31 is the default bridge's.
+        for at in 0..30 {
+            service.create(request(&format!("n{at}"))).await.expect("create");
+        }
+        let refused = service.create(request("more")).await.unwrap_err();
+        assert_eq!(refused.to_string(), "all predefined address pools have been fully subnetted");
+        let gone = service.inspect("n7").expect("n7").ipam.config.expect("a subnet")[0].subnet.clone();
+        service.remove("n7").await.expect("remove");
+        service.create(request("more")).await.expect("create");
+        assert_eq!(service.inspect("more").expect("more").ipam.config.expect("a subnet")[0].subnet, gone);
+    });
+}
+
+#[test]
+fn an_address_space_that_is_spent_is_told_and_nothing_is_left_of_the_attempt() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        service.create(with_subnet("tiny", "10.5.0.0/30")).await.expect("create");
+        service.join(join("one", &["tiny"])).await.expect("join");
+        let before = links();
+        let refused = service.join(join("two", &["tiny"])).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("no available IPv4 addresses on this network's address pools: tiny ("),
+            "{refused}"
+        );
+        assert_eq!(links(), before);
+    });
+}
+
+#[test]
+fn a_network_may_have_the_settings_of_another() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        let mut pattern = with_subnet("pattern", "10.20.0.0/24");
+        pattern.config_only = Some(true);
+        pattern.labels = Some([("of".to_owned(), "pattern".to_owned())].into());
+        service.create(pattern).await.expect("create");
+        let shown = service.inspect("pattern").expect("pattern");
+        assert_eq!((shown.driver, shown.config_only), ("null", true));
+        let from = |name: &str, pattern: &str| {
+            let network = Some(pattern.to_owned());
+            let config_from = Some(bollard_stubs::models::ConfigReference { network });
+            NetworkCreateRequest { config_from, ..request(name) }
+        };
+        service.create(from("follower", "pattern")).await.expect("create");
+        let shown = service.inspect("follower").expect("follower");
+        assert_eq!(shown.ipam.config.expect("a subnet")[0].subnet, "10.20.0.0/24");
+        assert_eq!(shown.labels["of"], "pattern");
+        let refused = service.create(from("x", "follower")).await.unwrap_err();
+        assert_eq!(refused.to_string(), "configuration network \"follower\" does not exist");
+        let refused = service.remove("pattern").await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "error while removing network: configuration network \"pattern\" is in use"
+        );
+        let refused = service.join(join("c", &["pattern"])).await.unwrap_err().to_string();
+        assert!(refused.ends_with("cannot create endpoint on configuration-only network"), "{refused}");
+        service.remove("follower").await.expect("remove");
+        service.remove("pattern").await.expect("remove");
+    });
+}
+
+#[test]
+fn ipv6_networks_have_local_subnets_and_addresses_that_reach_each_other() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        service
+            .create(NetworkCreateRequest { enable_ipv6: Some(true), ..request("both") })
+            .await
+            .expect("create");
+        let config = service.inspect("both").expect("both").ipam.config.expect("subnets");
+        assert_eq!(config.len(), 2);
+        assert!(
+            config[1].subnet.starts_with("fd") && config[1].subnet.ends_with("/64"),
+            "{}",
+            config[1].subnet
+        );
+        let one = service.join(join("one", &["both"])).await.expect("join");
+        let two = service.join(join("two", &["both"])).await.expect("join");
+        serve(&two.sandbox, "[::]:80");
+        let target: IpAddr = two.endpoints["both"]
+            .global_ipv6_address
+            .as_deref()
+            .expect("an address")
+            .parse()
+            .expect("an address");
+        let inside = NetNs::open(&one.sandbox).expect("the sandbox");
+        assert!(answers(inside.connect_tcp((target, 80).into(), LONG)));
+        let only =
+            NetworkCreateRequest { enable_ipv4: Some(false), enable_ipv6: Some(true), ..request("six") };
+        service.create(only).await.expect("create");
+        let six = service.join(join("three", &["six"])).await.expect("join");
+        assert_eq!(address(&six, "six"), "");
+        serve(&six.sandbox, "[::]:80");
+        let hidden = six.endpoints["six"].global_ipv6_address.as_deref().expect("an address");
+        let hidden: IpAddr = hidden.parse().expect("an address");
+        let stranger = inside.connect_tcp((hidden, 80).into(), Duration::from_millis(400));
+        assert!(stranger.is_err(), "bridges are isolated under IPv6 too");
+    });
+}
+
+#[test]
+fn a_published_port_answers_under_ipv6_too() {
+    on_a_fresh_machine(async |machine| {
+        let service = machine.open(Vec::new()).await;
+        let web = publishing(join("web", &["bridge"]), "80/tcp", "8080");
+        let joined = service.join(web.clone()).await.expect("join");
+        serve(&joined.sandbox, "0.0.0.0:80");
+        let bound = joined.ports["80/tcp"].as_ref().expect("bound");
+        let hosts: Vec<_> = bound.iter().map(|bound| bound.host_ip.as_deref().expect("an address")).collect();
+        assert_eq!(hosts, ["0.0.0.0", "::"]);
+        let loopback = std::net::Ipv6Addr::LOCALHOST;
+        let ask = move || answers(TcpStream::connect_timeout(&(loopback, 8080).into(), LONG));
+        assert!(tokio::task::spawn_blocking(ask).await.expect("asked"));
+        service.leave(&web.container).await.expect("leave");
+        until("the port is free", || TcpListener::bind((loopback, 8080)).is_ok()).await;
+    });
+}
+
+#[test]
+fn a_macvlan_container_has_an_address_on_the_hosts_link() {
+    on_a_fresh_machine(async |machine| {
+        let mut route = Route::open().expect("a socket");
+        route.apply(Changes::new().add_link(&NewLink::new("lan0", LinkKind::Bridge))).expect("a link");
+        let service = machine.open(Vec::new()).await;
+        let mut wanted = with_subnet("lan", "10.44.0.0/24");
+        wanted.driver = Some("macvlan".into());
+        wanted.options = Some([("parent".to_owned(), "lan0".to_owned())].into());
+        service.create(wanted).await.expect("create");
+        let one = service.join(join("one", &["lan"])).await.expect("join");
+        let two = join("two", &["lan"]);
+        let joined = service.join(two.clone()).await.expect("join");
+        assert_eq!(address(&joined, "lan"), "10.44.0.3");
+        serve(&joined.sandbox, "0.0.0.0:80");
+        let inside = NetNs::open(&one.sandbox).expect("the sandbox");
+        let target = (Ipv4Addr::new(10, 44, 0, 3), 80).into();
+        assert!(answers(inside.connect_tcp(target, LONG)));
+        assert!(look_up(&one.sandbox, "two").await.is_some());
+        // The same address, and so the same hardware address, again at once.
+        for _ in 0..3 {
+            service.leave(&two.container).await.expect("leave");
+            assert_eq!(address(&service.join(two.clone()).await.expect("join"), "lan"), "10.44.0.3");
+        }
+        let mut alone = request("alone");
+        alone.driver = Some("macvlan".into());
+        let id = service.create(alone).await.expect("create").id;
+        assert!(links().contains(&format!("dm-{}", id.short())));
+        service.remove("alone").await.expect("remove");
+        assert!(!links().contains(&format!("dm-{}", id.short())));
+        assert!(links().contains(&"lan0".to_owned()));
     });
 }

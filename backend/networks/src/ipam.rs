@@ -143,7 +143,7 @@ pub struct Wish<'a> {
 }
 
 /// One subnet of a network, read and found sound in itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The subnet; `None`: one is chosen from the pools.
     pub subnet: Option<Cidr>,
@@ -153,6 +153,14 @@ pub struct Plan {
     pub gateway: Option<IpAddr>,
     /// Addresses nobody may have.
     pub auxiliary: Vec<(String, IpAddr)>,
+}
+
+impl Plan {
+    /// IPv4 where nothing was asked for.
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        self.subnet.is_none_or(|subnet| subnet.ip().is_ipv4())
+    }
 }
 
 /// What is wrong with the wishes, each on a line.

@@ -10,12 +10,15 @@
 pub mod bridge;
 pub mod cidr;
 pub mod dns;
+pub mod forwarder;
 pub mod ipam;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
+pub mod overlay;
 pub mod ports;
 pub mod resolv;
+pub mod sublink;
 
 pub use cidr::Cidr;
 pub use netns::NetNs;

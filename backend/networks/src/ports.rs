@@ -2,15 +2,20 @@
 //!
 //! A published port is a packet rule (see [`crate::bridge`]), which the host's own programs do
 //! not see. A [`PortLease`] therefore also holds a listening socket: nobody else can take the
-//! port, `ss` shows it, and dropping the lease gives it back.
+//! port, `ss` shows it, and dropping the lease gives it back. Under IPv6 there is no rule: what
+//! comes to the socket is passed on by [`crate::forwarder`].
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
 use crate::bridge::Protocol;
+use crate::forwarder::Forwarder;
 use crate::netns::NetNs;
 
 /// The kernel's default `ip_local_port_range`, from which moby draws ports nobody chose.
@@ -20,10 +25,10 @@ const ANY: RangeInclusive<u16> = 32768..=60999;
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another container has it.
-    #[error("Bind for {host}:{port} failed: port is already allocated")]
+    #[error("Bind for {}:{port} failed: port is already allocated", bracketed(*.host))]
     Allocated {
         /// The host's address.
-        host: Ipv4Addr,
+        host: IpAddr,
         /// The port.
         port: u16,
     },
@@ -31,10 +36,10 @@ pub enum LeaseError {
     #[error("all ports are allocated")]
     Exhausted,
     /// A program of the host has it, or the address is not the host's.
-    #[error("failed to bind host port {host}:{port}/{}", .protocol.name())]
+    #[error("failed to bind host port {}:{port}/{}", bracketed(*.host), .protocol.name())]
     Bind {
         /// The host's address.
-        host: Ipv4Addr,
+        host: IpAddr,
         /// The port.
         port: u16,
         /// TCP or UDP.
@@ -56,16 +61,19 @@ pub struct Ports {
 #[derive(Debug, Default)]
 struct Table {
     /// Who has a port, by host address.
-    leased: HashMap<(Protocol, u16), Vec<Ipv4Addr>>,
+    leased: HashMap<(Protocol, u16), Vec<IpAddr>>,
     /// The port drawn last, by host address: drawing goes round, as a port just given back
     /// may still be known to somebody.
-    drawn: HashMap<(Protocol, Ipv4Addr), u16>,
+    drawn: HashMap<(Protocol, IpAddr), u16>,
 }
 
 impl Table {
-    fn is_leased(&self, protocol: Protocol, host: Ipv4Addr, port: u16) -> bool {
+    fn is_leased(&self, protocol: Protocol, host: IpAddr, port: u16) -> bool {
         self.leased.get(&(protocol, port)).is_some_and(|hosts| {
-            hosts.iter().any(|other| *other == host || other.is_unspecified() || host.is_unspecified())
+            hosts.iter().any(|other| {
+                other.is_ipv4() == host.is_ipv4()
+                    && (*other == host || other.is_unspecified() || host.is_unspecified())
+            })
         })
     }
 }
@@ -75,16 +83,17 @@ impl Table {
 pub struct PortLease {
     ports: Ports,
     protocol: Protocol,
-    host: Ipv4Addr,
+    host: IpAddr,
     port: u16,
-    _socket: Socket,
+    socket: Socket,
+    forwarder: Option<Forwarder>,
 }
 
-/// Never read from: packets are translated before they get here.
+/// Never read from under IPv4: packets are translated before they get here.
 #[derive(Debug)]
 enum Socket {
-    Tcp { _listener: TcpListener },
-    Udp { _socket: UdpSocket },
+    Tcp(TcpListener),
+    Udp(UdpSocket),
 }
 
 impl PortLease {
@@ -96,7 +105,7 @@ impl PortLease {
 
     /// The host's address; unspecified: every one.
     #[must_use]
-    pub fn host(&self) -> Ipv4Addr {
+    pub fn host(&self) -> IpAddr {
         self.host
     }
 
@@ -104,6 +113,17 @@ impl PortLease {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Passes on to `target` what comes to the socket itself, for as long as the lease lives. Must be called in
+    /// a tokio runtime.
+    pub fn forward(&mut self, target: SocketAddr) -> io::Result<()> {
+        let forwarder = match &self.socket {
+            Socket::Tcp(listener) => Forwarder::tcp(listener.try_clone()?, target)?,
+            Socket::Udp(socket) => Forwarder::udp(socket.try_clone()?, target)?,
+        };
+        self.forwarder = Some(forwarder);
+        Ok(())
     }
 }
 
@@ -130,7 +150,7 @@ impl Ports {
         &self,
         namespace: &NetNs,
         protocol: Protocol,
-        host: Ipv4Addr,
+        host: IpAddr,
         port: u16,
     ) -> Result<PortLease, LeaseError> {
         // The lock is kept while the socket is bound, so that two callers never race for a port.
@@ -144,7 +164,7 @@ impl Ports {
             .map_err(|source| LeaseError::Bind { host, port, protocol, source })?;
         table.leased.entry((protocol, port)).or_default().push(host);
         drop(table);
-        Ok(PortLease { ports: self.clone(), protocol, host, port, _socket: socket })
+        Ok(PortLease { ports: self.clone(), protocol, host, port, socket, forwarder: None })
     }
 
     /// Leases the first port of `range` that is free.
@@ -152,7 +172,7 @@ impl Ports {
         &self,
         namespace: &NetNs,
         protocol: Protocol,
-        host: Ipv4Addr,
+        host: IpAddr,
         range: RangeInclusive<u16>,
     ) -> Result<PortLease, LeaseError> {
         for port in range {
@@ -170,7 +190,7 @@ impl Ports {
         &self,
         namespace: &NetNs,
         protocol: Protocol,
-        host: Ipv4Addr,
+        host: IpAddr,
     ) -> Result<PortLease, LeaseError> {
         let last = self.table().drawn.get(&(protocol, host)).copied();
         let start = last.filter(|last| last < ANY.end()).map_or(*ANY.start(), |last| last + 1);
@@ -183,10 +203,31 @@ impl Ports {
     }
 }
 
-fn bind(protocol: Protocol, host: Ipv4Addr, port: u16) -> io::Result<Socket> {
-    let address = SocketAddrV4::new(host, port);
+fn bind(protocol: Protocol, host: IpAddr, port: u16) -> io::Result<Socket> {
+    let address = SocketAddr::new(host, port);
     Ok(match protocol {
-        Protocol::Tcp => Socket::Tcp { _listener: TcpListener::bind(address)? },
-        Protocol::Udp => Socket::Udp { _socket: UdpSocket::bind(address)? },
+        Protocol::Tcp if host.is_ipv4() => Socket::Tcp(TcpListener::bind(address)?),
+        Protocol::Udp if host.is_ipv4() => Socket::Udp(UdpSocket::bind(address)?),
+        Protocol::Tcp => Socket::Tcp(bind_v6(SocketType::STREAM, address)?.into()),
+        Protocol::Udp => Socket::Udp(bind_v6(SocketType::DGRAM, address)?.into()),
     })
+}
+
+/// A socket for IPv6 alone: IPv4's share of the port is leased apart.
+fn bind_v6(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
+    let bound = rustix::net::socket_with(AddressFamily::INET6, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_ipv6_v6only(&bound, true)?;
+    if kind == SocketType::STREAM {
+        sockopt::set_socket_reuseaddr(&bound, true)?;
+    }
+    rustix::net::bind(&bound, &address)?;
+    if kind == SocketType::STREAM {
+        rustix::net::listen(&bound, 1024)?;
+    }
+    Ok(bound)
+}
+
+/// As in a URL.
+fn bracketed(host: IpAddr) -> String {
+    if host.is_ipv4() { host.to_string() } else { format!("[{host}]") }
 }

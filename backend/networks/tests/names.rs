@@ -120,7 +120,7 @@ fn a_leased_port_is_nobody_elses_until_it_is_dropped() {
     let world = World::new();
     let host = world.namespace("host");
     let ports = Ports::default();
-    let (any, local) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST);
+    let (any, local) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into());
     let lease = ports.lease(&host, Protocol::Tcp, any, 8080).unwrap();
     let refused = ports.lease(&host, Protocol::Tcp, local, 8080).unwrap_err();
     assert_eq!(refused.to_string(), "Bind for 127.0.0.1:8080 failed: port is already allocated");
@@ -141,7 +141,7 @@ fn ports_nobody_chose_are_drawn_in_turn() {
     let world = World::new();
     let host = world.namespace("host");
     let ports = Ports::default();
-    let any = Ipv4Addr::UNSPECIFIED;
+    let any = Ipv4Addr::UNSPECIFIED.into();
     let taken = host.run(|| std::net::TcpListener::bind("0.0.0.0:32769")).unwrap().unwrap();
     let first = ports.lease_any(&host, Protocol::Tcp, any).unwrap();
     let second = ports.lease_any(&host, Protocol::Tcp, any).unwrap();

@@ -11,11 +11,11 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::body::JsonBody;
-use crate::container::Container;
+use super::body::{JsonBody, decode};
+use crate::container::{Container, files};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
-use crate::network::filters;
+use crate::network::{Inspected, filters};
 
 const LIST_FILTERS: &[&str] = &["name", "id", "driver", "type", "scope", "label", "dangling"];
 const PRUNE_FILTERS: &[&str] = &["label", "label!", "until"];
@@ -36,13 +36,23 @@ struct Filtered {
 }
 
 async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Filtered>) -> ApiResult {
-    let filters = filters(query.filters.as_deref(), LIST_FILTERS)
-        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    let filters = filters(query.filters.as_deref(), LIST_FILTERS)?;
     Ok(Json(engine.networks.list(&filters)).into_response())
 }
 
-async fn inspect(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> ApiResult {
-    match engine.networks.inspect(&id) {
+#[derive(Debug, Deserialize)]
+struct Scoped {
+    #[serde(default)]
+    scope: String,
+}
+
+async fn inspect(
+    State(engine): State<Arc<Engine>>,
+    Path(id): Path<String>,
+    Query(query): Query<Scoped>,
+) -> ApiResult {
+    let has_scope = |scope: &str| query.scope.is_empty() || query.scope == scope;
+    match engine.networks.inspect(&id).filter(|network| has_scope(network.scope)) {
         Some(network) => Ok(Json(network).into_response()),
         None => Err(ApiError::not_found(format!("network {id} not found"))),
     }
@@ -50,8 +60,14 @@ async fn inspect(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> A
 
 async fn create(
     State(engine): State<Arc<Engine>>,
-    JsonBody(request): JsonBody<NetworkCreateRequest>,
+    JsonBody(mut body): JsonBody<serde_json::Map<String, serde_json::Value>>,
 ) -> ApiResult {
+    // A request without a name is one with an empty name.
+    if !body.iter().any(|(key, value)| key.eq_ignore_ascii_case("name") && !value.is_null()) {
+        body.retain(|key, _| !key.eq_ignore_ascii_case("name"));
+        body.insert("Name".to_owned(), "".into());
+    }
+    let request: NetworkCreateRequest = decode(body.into())?;
     let created = engine.networks.create(request).await?;
     let answer = json!({ "Id": created.id, "Warning": created.warning });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
@@ -63,10 +79,11 @@ async fn remove(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> Ap
 }
 
 async fn prune(State(engine): State<Arc<Engine>>, Query(query): Query<Filtered>) -> ApiResult {
-    let filters = filters(query.filters.as_deref(), PRUNE_FILTERS)
-        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    let filters = filters(query.filters.as_deref(), PRUNE_FILTERS)?;
     let removed = engine.networks.prune(filters).await;
     engine.events.publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())].into());
+    // Go's empty list.
+    let removed = (!removed.is_empty()).then_some(removed);
     Ok(Json(json!({ "NetworksDeleted": removed })).into_response())
 }
 
@@ -75,15 +92,18 @@ async fn connect(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<NetworkConnectRequest>,
 ) -> ApiResult<Response> {
+    let container = engine.containers.find(named(request.container.as_deref())?)?;
     let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
-    let container = engine.containers.find(request.container.as_deref().unwrap_or_default())?;
     let settings = request.endpoint_config.unwrap_or_default();
     let mac = settings.mac_address.clone().filter(|mac| !mac.is_empty());
     refuse_shared(&container)?;
+    refuse_mixture(&container, &network)?;
     let _one_verb = container.verbs.lock().await;
     let (name, shown) = if container.status().is_live() {
         let join = crate::container::start::ask_network(&container.record());
-        engine.networks.connect(join, &network.id, settings).await?
+        let connected = engine.networks.connect(join, &network.id, settings).await?;
+        files::connected(&container, &connected);
+        (connected.network, connected.settings)
     } else {
         if container.record().networks.contains_key(&network.name) {
             return Err(ApiError::forbidden(format!(
@@ -106,10 +126,20 @@ async fn disconnect(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<NetworkDisconnectRequest>,
 ) -> ApiResult<Response> {
+    let reference = named(request.container.as_deref())?;
+    let container = match engine.containers.find(reference) {
+        // By force an endpoint goes whose container is gone; such a one is never left here.
+        Err(_) if request.force.unwrap_or(false) && engine.networks.inspect(&id).is_some() => {
+            return Err(ApiError::not_found(format!("endpoint {reference} not found")));
+        }
+        found => found?,
+    };
     let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
-    let reference = request.container.unwrap_or_default();
-    let container = engine.containers.find(&reference)?;
-    refuse_shared(&container)?;
+    if network.driver == "host" && container.record().network_mode() == "host" {
+        let why =
+            "cannot disconnect container from host network - container was created in host network mode";
+        return Err(ApiError::forbidden(why));
+    }
     let _one_verb = container.verbs.lock().await;
     if !container.record().networks.contains_key(&network.name) {
         return Err(ApiError::forbidden(format!(
@@ -131,17 +161,38 @@ fn not_found(network: &str) -> ApiError {
     ApiError::not_found(format!("network {network} not found"))
 }
 
+/// The container that a request names.
+fn named(reference: Option<&str>) -> Result<&str, ApiError> {
+    let reference = reference.unwrap_or_default();
+    if reference.is_empty() {
+        return Err(ApiError::invalid("invalid name or ID supplied: \"\""));
+    }
+    Ok(reference)
+}
+
 /// A container that has the host's or another's network cannot have more.
 fn refuse_shared(container: &Container) -> Result<(), ApiError> {
     let mode = container.record().network_mode().to_owned();
-    if mode == "host" {
-        let why = "cannot connect container to another network: it shares the host's (NetworkMode=host)";
-        return Err(ApiError::forbidden(why));
-    }
-    if mode.starts_with("container:") {
+    if mode == "host" || mode.starts_with("container:") {
         let why = "container sharing network namespace with another container or host cannot be connected to \
                    any other network";
-        return Err(ApiError::invalid(why));
+        // moby does not class the host's case with the other.
+        return Err(if mode == "host" { ApiError::forbidden(why) } else { ApiError::invalid(why) });
+    }
+    Ok(())
+}
+
+/// The host's network cannot be had later, and none at all not beside another.
+fn refuse_mixture(container: &Container, network: &Inspected) -> Result<(), ApiError> {
+    if network.driver == "host" {
+        let why = "cannot connect container to host network - container must be created in host network mode";
+        return Err(ApiError::forbidden(why));
+    }
+    let has_none =
+        container.record().networks.contains_key("none") || container.record().network_mode() == "none";
+    if has_none || (network.name == "none" && !container.record().networks.is_empty()) {
+        let why = "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+        return Err(ApiError::forbidden(why));
     }
     Ok(())
 }

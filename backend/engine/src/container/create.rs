@@ -74,6 +74,8 @@ pub enum CreateError {
     #[error("create the container's root file system")]
     Rootfs(#[source] RootfsError),
     #[error(transparent)]
+    Network(#[from] crate::network::JoinError),
+    #[error(transparent)]
     Seed(#[from] volume::SeedError),
     #[error(transparent)]
     ImageMount(#[from] image_mounts::ImageMountError),
@@ -90,6 +92,7 @@ impl From<CreateError> for ApiError {
         let status = match error {
             CreateError::Image(error) => return error.into(),
             CreateError::Mode(error) => return error.into(),
+            CreateError::Network(error) => return error.into(),
             CreateError::Volume(error) => return error.into(),
             CreateError::ImageMount(image_mounts::ImageMountError::Image(error)) => return error.into(),
             CreateError::Link(error) => return error.into(),
@@ -127,6 +130,7 @@ pub async fn create(
     let links = links::resolve(engine, &host_config)?;
     host_config.links = None;
     let networks = networks(&mut host_config, wanted.around.networking.unwrap_or_default());
+    engine.networks.check(&networks)?;
     let macs = chosen_macs(&networks);
     let id = Id::random();
     let name = match name.filter(|name| !name.is_empty()) {

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::container::Record;
-use crate::network::Joined;
+use crate::container::{Container, Record};
+use crate::network::{Connected, Joined};
 
 const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
 fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
@@ -70,4 +70,21 @@ pub fn without_sandbox(host_network: bool) -> Joined {
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A container that runs has one more network. Its files are bind mounts: they are written in place.
+/// What cannot be written is told in the log alone, as the container is connected nevertheless.
+pub fn connected(container: &Container, connected: &Connected) {
+    let lines: String =
+        connected.hosts.iter().map(|(address, names)| format!("{address}\t{}\n", names.join(" "))).collect();
+    let append = |text: &str| -> std::io::Result<()> {
+        use std::io::Write;
+        let path = container.dir.join("hosts");
+        std::fs::File::options().append(true).open(path)?.write_all(text.as_bytes())
+    };
+    let replace = |text: &String| std::fs::write(container.dir.join("resolv.conf"), text);
+    let written = append(&lines).and_then(|()| connected.resolv_conf.as_ref().map_or(Ok(()), replace));
+    if let Err(error) = written {
+        tracing::warn!(container.id = %container.id, %error, "cannot tell a container of its new network");
+    }
 }

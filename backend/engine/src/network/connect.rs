@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
-use drydock_networks::NetNs;
+use drydock_networks::bridge::BridgeError;
 use drydock_networks::netlink::{Changes, NetlinkError, Route};
+use drydock_networks::{NetNs, sublink};
 
 use super::Join;
 use super::join::{JoinError, gateways, has_names, way_out};
@@ -37,6 +38,19 @@ impl From<DisconnectError> for ApiError {
     }
 }
 
+/// A container that runs has one more network.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// The network's name.
+    pub network: String,
+    /// The new endpoint, filled in.
+    pub settings: EndpointSettings,
+    /// Lines for the end of its `/etc/hosts`.
+    pub hosts: Vec<(String, Vec<String>)>,
+    /// Its new `/etc/resolv.conf`, where it has a name server now.
+    pub resolv_conf: Option<String>,
+}
+
 impl Inner {
     /// Blocks for the kernel.
     pub(super) fn connect(
@@ -44,7 +58,7 @@ impl Inner {
         join: &Join,
         reference: &str,
         settings: &EndpointSettings,
-    ) -> Result<(String, EndpointSettings), JoinError> {
+    ) -> Result<Connected, JoinError> {
         let (endpoint, record, sandbox) = self.plan_connect(join, reference, settings)?;
         let attached = self.attach(&sandbox, &endpoint, &record, &[]).and_then(|()| {
             let entered = self.enter(join, &endpoint, &record, &sandbox);
@@ -60,7 +74,16 @@ impl Inner {
             return Err(error);
         }
         self.tell("connect", &record, Some(&join.container));
-        Ok((record.name.clone(), plan::settings(settings, &endpoint, &record)))
+        Ok(Connected {
+            network: record.name.clone(),
+            settings: plan::settings(settings, &endpoint, &record),
+            hosts: endpoint
+                .addresses
+                .iter()
+                .map(|it| (it.ip().to_string(), vec![join.hostname.clone()]))
+                .collect(),
+            resolv_conf: record.has_names().then(|| self.names.resolv_conf(join, true)),
+        })
     }
 
     fn plan_connect(
@@ -78,7 +101,7 @@ impl Inner {
             let (container, network) = (join.name.clone(), record.name.clone());
             return Err(JoinError::Connected { container, network });
         }
-        let link = free_link(&sandbox.endpoints);
+        let link = free_link(&sandbox.endpoints, record.link_prefix());
         let namespace = sandbox.namespace.clone();
         let who = Who { container: &join.container, name: &join.name, hostname: &join.hostname };
         let endpoint = plan::endpoint(&mut state, reference, who, settings, link)?;
@@ -139,7 +162,11 @@ impl Inner {
         let records = state.records(&endpoints);
         drop(state);
         // The container must see the link go, not just fall silent.
-        if let Err(error) = self.host.detach(&endpoint.host_link()) {
+        let detached = match super::create::sublink(&record) {
+            Some(_) => sublink::detach(&namespace, &endpoint.link).map_err(BridgeError::Link),
+            None => self.host.detach(&endpoint.host_link()),
+        };
+        if let Err(error) = detached {
             tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
         }
         self.state().unplug(&endpoint);
@@ -154,12 +181,12 @@ impl Inner {
     /// Ports that led to this endpoint lead nowhere.
     fn close_ports(&self, sandbox: &mut Sandbox, endpoint: &Endpoint) {
         let ours = endpoint.address(true).map(|address| address.ip());
-        let leads_here =
-            sandbox.publications.iter().any(|publication| Some(IpAddr::from(publication.container)) == ours);
-        if !leads_here {
+        if sandbox.leases.is_empty() || sandbox.published_at.map(IpAddr::from) != ours {
             return;
         }
-        if let Err(error) = self.host.unpublish(&sandbox.publications) {
+        if !sandbox.publications.is_empty()
+            && let Err(error) = self.host.unpublish(&sandbox.publications)
+        {
             tracing::warn!(%error, "cannot close published ports");
         }
         sandbox.publications.clear();
@@ -184,9 +211,12 @@ impl Inner {
 }
 
 /// The lowest `ethN` that is not taken.
-fn free_link(endpoints: &BTreeMap<String, Endpoint>) -> String {
+fn free_link(endpoints: &BTreeMap<String, Endpoint>, prefix: &str) -> String {
     let is_free = |link: &String| !endpoints.values().any(|endpoint| endpoint.link == *link);
-    (0..=endpoints.len()).map(|at| format!("eth{at}")).find(is_free).unwrap_or_else(|| "eth0".into())
+    (0..=endpoints.len())
+        .map(|at| format!("{prefix}{at}"))
+        .find(is_free)
+        .unwrap_or_else(|| format!("{prefix}0"))
 }
 
 /// Makes the default routes those of the endpoint that leads to the world.

@@ -7,7 +7,9 @@ use bollard_stubs::models::{Ipam, NetworkCreateRequest};
 use drydock_networks::Cidr;
 use drydock_networks::bridge::BridgeError;
 use drydock_networks::ipam::{self, AddressBook, AddressError, Plan, SubnetError, Wish, WishError};
+use drydock_networks::sublink::{self, IpvlanMode, MacvlanMode, Sublink, SublinkError};
 
+use super::options::{self, OptionError};
 use super::record::{Driver, Record, Subnet, is_predefined, option};
 use super::service::Inner;
 use super::state::Network;
@@ -23,9 +25,9 @@ pub struct Created {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    #[error("invalid network name: name is empty")]
+    #[error("invalid name: name is empty")]
     Name,
-    #[error("operation is not permitted on predefined {0} network")]
+    #[error("operation is not permitted on predefined {0} network ")]
     Predefined(String),
     #[error("network with name {0} already exists")]
     Exists(String),
@@ -36,24 +38,49 @@ pub enum CreateError {
          node to swarm and try again."
     )]
     NoSwarm,
+    #[error("cannot create a swarm scoped network when swarm is not active")]
+    SwarmScope,
+    #[error("Ingress network can only be global scope network")]
+    Ingress,
     #[error("plugin \"{0}\" not found")]
     Driver(String),
-    #[error("invalid IPAM driver: plugin \"{0}\" not found")]
-    IpamDriver(String),
+    #[error("IPv4 or IPv6 must be enabled")]
+    NoFamily,
+    #[error(
+        "configuration network can only contain network specific fields. Network operator fields like \
+         [ ingress | internal | attachable | scope ] are not supported."
+    )]
+    Operator,
+    #[error("a configuration network cannot depend on another configuration network")]
+    Nested,
+    #[error(
+        "user specified configurations are not supported if the network depends on a configuration network"
+    )]
+    Configured,
+    #[error("configuration network \"{0}\" does not exist")]
+    NoConfiguration(String),
     #[error(transparent)]
     Wishes(#[from] WishError),
-    #[error("invalid {option} value \"{value}\": {why}")]
-    Option { option: &'static str, value: String, why: &'static str },
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error("{0} driver doesn't support multiple subnets")]
+    Subnets(&'static str),
     #[error(transparent)]
     Subnet(#[from] SubnetError),
     #[error("failed to allocate gateway ({gateway}): {source}")]
     Gateway { gateway: IpAddr, source: AddressError },
+    #[error("failed to allocate secondary ip address ({name}:{ip}): {source}")]
+    Auxiliary { name: String, ip: IpAddr, source: AddressError },
     #[error("failed to allocate gateway: {0}")]
     NoGateway(#[source] AddressError),
-    #[error("bridge name {link} is already used by network {network}")]
-    Link { link: String, network: String },
+    #[error(
+        "cannot create network {id} ({link}): conflicts with network {other} ({link}): networks have same bridge name"
+    )]
+    Link { id: Id, link: String, other: Id },
     #[error("make bridge {link}")]
     Bridge { link: String, source: BridgeError },
+    #[error(transparent)]
+    Parent(SublinkError),
     #[error("write the record of network {name}")]
     Record { name: String, source: std::io::Error },
     #[error("the engine is shutting down")]
@@ -65,14 +92,21 @@ impl From<CreateError> for ApiError {
         use http::StatusCode;
         let status = match &error {
             CreateError::Name
+            | CreateError::NoFamily
             | CreateError::Wishes(_)
-            | CreateError::Option { .. }
             | CreateError::Subnet(SubnetError::Exhausted) => StatusCode::BAD_REQUEST,
+            CreateError::Option(error) if error.is_invalid() => StatusCode::BAD_REQUEST,
             CreateError::Exists(_) => StatusCode::CONFLICT,
-            CreateError::Driver(_) | CreateError::IpamDriver(_) => StatusCode::NOT_FOUND,
-            CreateError::NoSwarm => StatusCode::SERVICE_UNAVAILABLE,
+            CreateError::Driver(_) | CreateError::NoConfiguration(_) => StatusCode::NOT_FOUND,
             CreateError::Predefined(_)
             | CreateError::OnlyOne(_)
+            | CreateError::NoSwarm
+            | CreateError::SwarmScope
+            | CreateError::Ingress
+            | CreateError::Operator
+            | CreateError::Nested
+            | CreateError::Configured
+            | CreateError::Subnets(_)
             | CreateError::Subnet(SubnetError::Overlap)
             | CreateError::Gateway { .. }
             | CreateError::Link { .. } => StatusCode::FORBIDDEN,
@@ -85,16 +119,23 @@ impl From<CreateError> for ApiError {
 impl Inner {
     /// Blocks for the kernel.
     pub(super) fn create(&self, request: NetworkCreateRequest) -> Result<Created, CreateError> {
-        check_name(&request.name)?;
-        check_driver(request.driver.as_deref().unwrap_or_default())?;
-        let ipv6 = request.enable_ipv6.unwrap_or(false);
-        let plans = read_plans(request.ipam.as_ref(), ipv6)?;
+        if is_predefined(&request.name) || request.name == "default" {
+            return Err(CreateError::Predefined(request.name));
+        }
+        if request.driver.as_deref() == Some("overlay") {
+            return Err(CreateError::NoSwarm);
+        }
+        let plans = read_plans(request.ipam.as_ref())?;
+        check_configuration(&request)?;
+        if request.name.trim().is_empty() {
+            return Err(CreateError::Name);
+        }
         // Asked before the lock is taken; the lock is what decides.
         let on_host = self
             .host
             .taken_subnets()
             .map_err(|source| CreateError::Bridge { link: request.name.clone(), source })?;
-        let record = self.reserve(request, &plans, &on_host)?;
+        let record = self.reserve(request, plans, &on_host)?;
         let made = self.make(&record);
         if made.is_err() {
             self.state().networks.remove(&record.id);
@@ -107,45 +148,81 @@ impl Inner {
     /// Chooses subnets and puts the network in the table, so that nobody else gets the name or them.
     fn reserve(
         &self,
-        request: NetworkCreateRequest,
-        plans: &[Plan],
+        mut request: NetworkCreateRequest,
+        mut plans: Vec<Plan>,
         on_host: &[Cidr],
     ) -> Result<Record, CreateError> {
         let mut state = self.state();
         if state.networks.values().any(|network| network.record.name == request.name) {
             return Err(CreateError::Exists(request.name));
         }
+        let driver = check_driver(&request)?;
+        if let Some(name) = configured_from(&request) {
+            let pattern = state.find(name).filter(|network| network.record.config_only);
+            let pattern = pattern.ok_or_else(|| CreateError::NoConfiguration(name.to_owned()))?;
+            plans = follow(&pattern.record, &mut request);
+        }
+        if !request.enable_ipv4.unwrap_or(true) && !request.enable_ipv6.unwrap_or(false) {
+            return Err(CreateError::NoFamily);
+        }
+        let options: BTreeMap<String, String> =
+            request.options.clone().unwrap_or_default().into_iter().collect();
+        let is_internal = request.internal.unwrap_or(false);
+        options::check(driver, &options, is_internal)?;
         let ours: Vec<Cidr> = state
             .networks
             .values()
             .flat_map(|network| network.record.subnets.iter().map(|subnet| subnet.cidr))
             .collect();
-        let subnets = choose(&self.pools, plans, &ours, on_host)?;
-        let record = record(request, plans, subnets)?;
+        let subnets = if request.config_only.unwrap_or(false) {
+            Vec::new()
+        } else {
+            let pools = Pools { pools: &self.pools, ours: &ours, on_host };
+            let plans = wanted(&plans, &request);
+            if driver == Driver::Bridge && has_two_of_a_family(&plans) {
+                return Err(CreateError::Subnets(driver.name()));
+            }
+            pools.choose(
+                &plans,
+                options.get(option::GATEWAY_MODE_IPV4).is_some_and(|mode| mode == "isolated"),
+            )?
+        };
+        let record = record(request, driver, &plans, subnets, options);
         let link = record.link();
-        if let Some(other) = state
-            .networks
-            .values()
-            .find(|other| other.record.driver == Driver::Bridge && other.record.link() == link)
+        if driver == Driver::Bridge
+            && let Some(other) = state
+                .networks
+                .values()
+                .find(|other| other.record.driver == Driver::Bridge && other.record.link() == link)
         {
-            return Err(CreateError::Link { link, network: other.record.name.clone() });
+            return Err(CreateError::Link { id: record.id, link, other: other.record.id.clone() });
         }
         state.networks.insert(record.id.clone(), Network::new(record.clone()));
         Ok(record)
     }
 
     fn make(&self, record: &Record) -> Result<(), CreateError> {
-        let saved = |source| CreateError::Record { name: record.name.clone(), source };
-        let Some(bridge) = record.bridge() else { return self.shelf.save(record).map_err(saved) };
         // The record first: what has no record is nobody's to sweep.
-        self.shelf.save(record).map_err(saved)?;
+        self.shelf
+            .save(record)
+            .map_err(|source| CreateError::Record { name: record.name.clone(), source })?;
+        let made = self.make_links(record);
+        if made.is_err() {
+            let _ = self.shelf.forget(&record.id);
+        }
+        made
+    }
+
+    fn make_links(&self, record: &Record) -> Result<(), CreateError> {
+        if let Some(kind) = sublink(record) {
+            return sublink::create_parent(self.host.namespace(), &record.parent(), kind)
+                .map_err(CreateError::Parent);
+        }
+        let Some(bridge) = record.bridge() else { return Ok(()) };
         let made = self
             .host
             .create_bridge(&bridge)
             .map_err(|source| CreateError::Bridge { link: bridge.name.clone(), source });
-        if made.is_err() {
-            let _ = self.shelf.forget(&record.id);
-        }
         if bridge.gateway_v6.is_some()
             && let Err(error) = self.host.enable_forwarding_v6()
         {
@@ -155,30 +232,91 @@ impl Inner {
     }
 }
 
-fn check_name(name: &str) -> Result<(), CreateError> {
-    if name.trim().is_empty() {
-        return Err(CreateError::Name);
+/// What a container's link on a macvlan or ipvlan network is; `None` for other networks.
+pub(super) fn sublink(record: &Record) -> Option<Sublink> {
+    let asked = |option| record.options.get(option).map_or("", String::as_str);
+    match record.driver {
+        Driver::Macvlan => Some(Sublink::Macvlan(match asked(option::MACVLAN_MODE) {
+            "private" => MacvlanMode::Private,
+            "vepa" => MacvlanMode::Vepa,
+            "passthru" => MacvlanMode::Passthru,
+            _ => MacvlanMode::Bridge,
+        })),
+        Driver::Ipvlan => Some(Sublink::Ipvlan(match asked(option::IPVLAN_MODE) {
+            "l3" => IpvlanMode::L3,
+            "l3s" => IpvlanMode::L3s,
+            _ => IpvlanMode::L2,
+        })),
+        Driver::Bridge | Driver::Host | Driver::Null => None,
     }
-    if is_predefined(name) || name == "default" {
-        return Err(CreateError::Predefined(name.to_owned()));
-    }
-    Ok(())
 }
 
-fn check_driver(driver: &str) -> Result<(), CreateError> {
-    match driver {
-        "" | "default" | "bridge" => Ok(()),
-        "host" | "null" => Err(CreateError::OnlyOne(driver.to_owned())),
-        "overlay" => Err(CreateError::NoSwarm),
-        other => Err(CreateError::Driver(other.to_owned())),
+/// Rules of networks that are settings for others, and of those that have their settings from others.
+fn check_configuration(request: &NetworkCreateRequest) -> Result<(), CreateError> {
+    let is = |flag: Option<bool>| flag.unwrap_or(false);
+    let from = configured_from(request);
+    if is(request.config_only) {
+        let scope = request.scope.as_deref().unwrap_or_default();
+        if is(request.ingress) || is(request.internal) || is(request.attachable) || !scope.is_empty() {
+            return Err(CreateError::Operator);
+        }
+        return if from.is_some() { Err(CreateError::Nested) } else { Ok(()) };
     }
+    let has = |map: &Option<HashMap<String, String>>| map.as_ref().is_some_and(|map| !map.is_empty());
+    let has_ipam = request.ipam.as_ref().is_some_and(|ipam| {
+        ipam.config.as_ref().is_some_and(|configs| !configs.is_empty()) || has(&ipam.options)
+    });
+    let is_configured = has_ipam || is(request.enable_ipv6) || has(&request.labels) || has(&request.options);
+    if from.is_some() && is_configured { Err(CreateError::Configured) } else { Ok(()) }
 }
 
-fn read_plans(ipam: Option<&Ipam>, ipv6: bool) -> Result<Vec<Plan>, CreateError> {
+fn configured_from(request: &NetworkCreateRequest) -> Option<&str> {
+    request.config_from.as_ref()?.network.as_deref().filter(|name| !name.is_empty())
+}
+
+/// Gives a request the settings of a configuration network; answers its subnets.
+fn follow(pattern: &Record, request: &mut NetworkCreateRequest) -> Vec<Plan> {
+    let map = |map: &BTreeMap<String, String>| Some(map.clone().into_iter().collect());
+    request.enable_ipv4 = Some(pattern.enable_ipv4);
+    request.enable_ipv6 = Some(pattern.enable_ipv6);
+    request.options = map(&pattern.options);
+    request.labels = map(&pattern.labels);
+    let options = pattern.ipam_options.as_ref().and_then(map);
+    request.ipam = Some(Ipam { options, ..Ipam::default() });
+    let plan = |asked: &Subnet| Plan {
+        subnet: Some(asked.cidr),
+        range: asked.range,
+        gateway: asked.gateway,
+        auxiliary: asked.auxiliary.clone().into_iter().collect(),
+    };
+    pattern.asked.iter().map(plan).collect()
+}
+
+fn check_driver(request: &NetworkCreateRequest) -> Result<Driver, CreateError> {
+    if request.config_only.unwrap_or(false) {
+        return Ok(Driver::Null);
+    }
+    let driver = match request.driver.as_deref().unwrap_or_default() {
+        "" | "default" | "bridge" => Driver::Bridge,
+        "macvlan" => Driver::Macvlan,
+        "ipvlan" => Driver::Ipvlan,
+        only @ ("host" | "null") => return Err(CreateError::OnlyOne(only.to_owned())),
+        other => return Err(CreateError::Driver(other.to_owned())),
+    };
+    if request.ingress.unwrap_or(false) {
+        return Err(CreateError::Ingress);
+    }
+    if request.scope.as_deref() == Some("swarm") {
+        return Err(CreateError::SwarmScope);
+    }
+    Ok(driver)
+}
+
+fn read_plans(ipam: Option<&Ipam>) -> Result<Vec<Plan>, CreateError> {
     let Some(ipam) = ipam else { return Ok(Vec::new()) };
     match ipam.driver.as_deref().unwrap_or_default() {
         "" | "default" => {}
-        other => return Err(CreateError::IpamDriver(other.to_owned())),
+        other => return Err(CreateError::Driver(other.to_owned())),
     }
     let configs = ipam.config.as_deref().unwrap_or_default();
     let wishes: Vec<Wish<'_>> = configs
@@ -195,95 +333,125 @@ fn read_plans(ipam: Option<&Ipam>, ipv6: bool) -> Result<Vec<Plan>, CreateError>
                 .collect(),
         })
         .collect();
-    let mut plans = ipam::read_wishes(&wishes)?;
-    plans.retain(|plan| ipv6 || plan.subnet.is_none_or(|subnet| subnet.ip().is_ipv4()));
-    Ok(plans)
+    Ok(ipam::read_wishes(&wishes)?)
 }
 
-/// A subnet for each plan, and an IPv4 one where no plan has it.
-fn choose(
-    pools: &[ipam::Pool],
-    plans: &[Plan],
-    ours: &[Cidr],
-    on_host: &[Cidr],
-) -> Result<Vec<Subnet>, CreateError> {
-    let mut taken = ours.to_vec();
-    let mut subnets = Vec::new();
-    let automatic = Plan { subnet: None, range: None, gateway: None, auxiliary: Vec::new() };
-    let has_v4 = plans.iter().any(|plan| plan.subnet.is_none_or(|subnet| subnet.ip().is_ipv4()));
-    for plan in plans.iter().chain((!has_v4).then_some(&automatic)) {
-        let cidr = match plan.subnet {
-            // Somebody who asks for a subnet knows what else is on the host; only our own count.
-            Some(subnet) => ipam::claim_subnet(subnet, &taken)?,
-            None => ipam::choose_subnet(pools, &[&taken, on_host].concat())?,
-        };
-        taken.push(cidr);
-        subnets.push(furnish(cidr, plan)?);
+/// A plan for each subnet to be had: those asked for in a family that is enabled, and one of the pools' for
+/// an enabled family nobody asked about.
+fn wanted(plans: &[Plan], request: &NetworkCreateRequest) -> Vec<Wanted> {
+    let has = |is_ipv4| plans.iter().any(|plan| plan.is_ipv4() == is_ipv4);
+    let families =
+        [(true, request.enable_ipv4.unwrap_or(true)), (false, request.enable_ipv6.unwrap_or(false))];
+    families
+        .into_iter()
+        .filter(|(_, is_enabled)| *is_enabled)
+        .flat_map(|(is_ipv4, _)| {
+            let asked = plans.iter().filter(move |plan| plan.is_ipv4() == is_ipv4);
+            let asked = asked.map(move |plan| Wanted { is_ipv4, plan: plan.clone() });
+            asked.chain((!has(is_ipv4)).then(|| Wanted { is_ipv4, plan: Plan::default() }))
+        })
+        .collect()
+}
+
+#[derive(Debug)]
+struct Wanted {
+    is_ipv4: bool,
+    plan: Plan,
+}
+
+fn has_two_of_a_family(wanted: &[Wanted]) -> bool {
+    [true, false].into_iter().any(|is_ipv4| wanted.iter().filter(|it| it.is_ipv4 == is_ipv4).count() > 1)
+}
+
+/// Where subnets come from, and what is taken.
+struct Pools<'a> {
+    pools: &'a [ipam::Pool],
+    ours: &'a [Cidr],
+    on_host: &'a [Cidr],
+}
+
+impl Pools<'_> {
+    fn choose(&self, wanted: &[Wanted], without_gateway: bool) -> Result<Vec<Subnet>, CreateError> {
+        let mut taken = self.ours.to_vec();
+        let mut subnets = Vec::with_capacity(wanted.len());
+        for Wanted { is_ipv4, plan } in wanted {
+            let cidr = match plan.subnet {
+                // Somebody who asks for a subnet knows what else is on the host; only our own count.
+                Some(subnet) => ipam::claim_subnet(subnet, &taken)?,
+                None => {
+                    let pools: Vec<_> = self
+                        .pools
+                        .iter()
+                        .copied()
+                        .filter(|pool| pool.base.ip().is_ipv4() == *is_ipv4)
+                        .collect();
+                    ipam::choose_subnet(&pools, &[&taken, self.on_host].concat())?
+                }
+            };
+            taken.push(cidr);
+            let mut subnet = furnish(cidr, plan)?;
+            if without_gateway && *is_ipv4 && plan.gateway.is_none() {
+                subnet.gateway = None;
+            }
+            subnets.push(subnet);
+        }
+        Ok(subnets)
     }
-    subnets.sort_by_key(|subnet| !subnet.cidr.ip().is_ipv4());
-    Ok(subnets)
 }
 
 /// Finds the gateway among the addresses that are left.
 fn furnish(cidr: Cidr, plan: &Plan) -> Result<Subnet, CreateError> {
     let mut book = AddressBook::new(cidr, plan.range);
-    for (_, ip) in &plan.auxiliary {
-        book.claim(*ip).map_err(|source| CreateError::Gateway { gateway: *ip, source })?;
+    if let Some(gateway) = plan.gateway {
+        book.claim(gateway).map_err(|source| CreateError::Gateway { gateway, source })?;
+    }
+    for (name, ip) in &plan.auxiliary {
+        book.claim(*ip).map_err(|source| CreateError::Auxiliary { name: name.clone(), ip: *ip, source })?;
     }
     let gateway = match plan.gateway {
-        Some(gateway) => {
-            book.claim(gateway).map_err(|source| CreateError::Gateway { gateway, source })?;
-            gateway
-        }
+        Some(gateway) => gateway,
         None => book.allocate().map_err(CreateError::NoGateway)?,
     };
-    Ok(Subnet {
-        cidr,
-        range: plan.range,
-        gateway: Some(gateway),
-        auxiliary: plan.auxiliary.iter().cloned().collect(),
-    })
+    let auxiliary = plan.auxiliary.iter().cloned().collect();
+    Ok(Subnet { cidr, range: plan.range, gateway: Some(gateway), auxiliary })
+}
+
+/// What was asked for in so many words; shown in this order, IPv4 first.
+fn asked(plans: &[Plan]) -> Vec<Subnet> {
+    let asked = plans.iter().filter_map(|plan| {
+        let auxiliary = plan.auxiliary.iter().cloned().collect();
+        Some(Subnet { cidr: plan.subnet?, range: plan.range, gateway: plan.gateway, auxiliary })
+    });
+    let mut asked: Vec<Subnet> = asked.collect();
+    asked.sort_by_key(|subnet| !subnet.cidr.ip().is_ipv4());
+    asked
 }
 
 fn record(
     request: NetworkCreateRequest,
+    driver: Driver,
     plans: &[Plan],
     subnets: Vec<Subnet>,
-) -> Result<Record, CreateError> {
-    let sorted = |map: Option<HashMap<String, String>>| -> BTreeMap<String, String> {
-        map.unwrap_or_default().into_iter().collect()
-    };
-    let options = sorted(request.options);
-    check_options(&options)?;
-    let ipam = request.ipam.unwrap_or_default();
-    Ok(Record {
+    options: BTreeMap<String, String>,
+) -> Record {
+    let sorted = |map: HashMap<String, String>| map.into_iter().collect::<BTreeMap<_, _>>();
+    let config_from = configured_from(&request).unwrap_or_default().to_owned();
+    Record {
         id: Id::random(),
         name: request.name,
         created: crate::container::record::now(),
-        driver: Driver::Bridge,
+        driver,
+        enable_ipv4: request.enable_ipv4.unwrap_or(true),
         enable_ipv6: request.enable_ipv6.unwrap_or(false),
         internal: request.internal.unwrap_or(false),
         attachable: request.attachable.unwrap_or(false),
         subnets,
-        chosen_subnet: plans.iter().any(|plan| plan.subnet.is_some()),
+        asked: asked(plans),
+        config_only: request.config_only.unwrap_or(false),
+        config_from,
         ipam_driver: "default".into(),
-        ipam_options: ipam.options.map(|options| options.into_iter().collect()),
+        ipam_options: request.ipam.and_then(|ipam| ipam.options).map(sorted),
         options,
-        labels: sorted(request.labels),
-    })
-}
-
-fn check_options(options: &BTreeMap<String, String>) -> Result<(), CreateError> {
-    let refuse = |option, value: &str, why| Err(CreateError::Option { option, value: value.to_owned(), why });
-    if let Some(name) = options.get(option::NAME)
-        && (name.is_empty() || name.len() > 15 || name.contains(['/', ' ', ':']))
-    {
-        return refuse(option::NAME, name, "a link's name has 1 to 15 letters");
+        labels: sorted(request.labels.unwrap_or_default()),
     }
-    if let Some(mtu) = options.get(option::MTU)
-        && mtu.parse::<u32>().is_err()
-    {
-        return refuse(option::MTU, mtu, "a number is expected");
-    }
-    Ok(())
 }

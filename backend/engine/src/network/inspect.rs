@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::record::Record;
 use super::state::{Endpoint, Network};
@@ -84,14 +86,14 @@ impl Inspected {
             created: record.created.clone(),
             scope: "local",
             driver: record.driver.name(),
-            enable_ipv4: true,
+            enable_ipv4: record.enable_ipv4,
             enable_ipv6: record.enable_ipv6,
             ipam: ipam(record),
             internal: record.internal,
             attachable: record.attachable,
             ingress: false,
-            config_from: ConfigFrom::default(),
-            config_only: false,
+            config_from: ConfigFrom { network: record.config_from.clone() },
+            config_only: record.config_only,
             containers: members.map(|it| (it.container.to_string(), member(it))).collect(),
             options: record.options.clone(),
             labels: record.labels.clone(),
@@ -99,10 +101,14 @@ impl Inspected {
     }
 }
 
+/// As moby: what was asked for, as it was asked; then what was chosen for a family nobody asked about.
 fn ipam(record: &Record) -> Ipam {
+    let is_asked = |is_ipv4| record.asked.iter().any(|asked| asked.cidr.ip().is_ipv4() == is_ipv4);
+    let chosen = record.subnets.iter().filter(|subnet| !is_asked(subnet.cidr.ip().is_ipv4()));
     let config: Vec<IpamConfig> = record
-        .subnets
+        .asked
         .iter()
+        .chain(chosen)
         .map(|subnet| IpamConfig {
             subnet: subnet.cidr.to_string(),
             ip_range: subnet.range.map(|range| range.to_string()),
@@ -136,12 +142,26 @@ pub struct Filters {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    #[error("invalid filter: {0}")]
-    Json(serde_json::Error),
+    #[error("invalid filter")]
+    Json(#[source] serde_json::Error),
     #[error("invalid filter '{0}'")]
     Key(String),
-    #[error("invalid filter '{key}={value}'")]
-    Value { key: String, value: String },
+    #[error("invalid filter: 'type'='{0}'")]
+    Type(String),
+    #[error("invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")")]
+    Dangling,
+    #[error("failed to parse value as time or duration: \"{0}\"")]
+    Until(String),
+}
+
+impl From<FilterError> for crate::error::ApiError {
+    fn from(error: FilterError) -> Self {
+        match error {
+            // moby does not class this one.
+            FilterError::Type(_) => Self::internal(error.to_string()),
+            error => Self::invalid(error.to_string()),
+        }
+    }
 }
 
 /// Reads the query parameter in its two forms, `{"name":["a"]}` and `{"name":{"a":true}}`.
@@ -173,14 +193,19 @@ pub fn filters(text: Option<&str>, known: &[&str]) -> Result<Filters, FilterErro
 }
 
 fn check(key: &str, values: &[String]) -> Result<(), FilterError> {
-    let allowed: &[&str] = match key {
-        "type" => &["custom", "builtin"],
-        "dangling" => &["true", "false", "1", "0"],
-        _ => return Ok(()),
-    };
-    match values.iter().find(|value| !allowed.contains(&value.as_str())) {
-        Some(value) => Err(FilterError::Value { key: key.to_owned(), value: value.clone() }),
-        None => Ok(()),
+    match key {
+        "type" => match values.iter().find(|value| !matches!(value.as_str(), "custom" | "builtin")) {
+            Some(value) => Err(FilterError::Type(value.clone())),
+            None => Ok(()),
+        },
+        "dangling" if values.iter().any(|value| !matches!(value.as_str(), "true" | "false" | "1" | "0")) => {
+            Err(FilterError::Dangling)
+        }
+        "until" => match values.iter().find(|value| limit(value).is_none()) {
+            Some(value) => Err(FilterError::Until(value.clone())),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
 }
 
@@ -211,18 +236,19 @@ fn fits(key: &str, value: &str, network: &Network) -> bool {
     }
 }
 
-/// `until=24h`, `until=2024-01-02T15:04:05Z` or a Unix time: made before that.
 fn is_before(created: &str, until: &str) -> bool {
-    use time::OffsetDateTime;
-    use time::format_description::well_known::Rfc3339;
-    let limit = OffsetDateTime::parse(until, &Rfc3339)
-        .ok()
-        .or_else(|| OffsetDateTime::from_unix_timestamp(until.parse().ok()?).ok())
-        .or_else(|| Some(OffsetDateTime::now_utc() - duration(until)?));
-    match (OffsetDateTime::parse(created, &Rfc3339), limit) {
+    match (OffsetDateTime::parse(created, &Rfc3339), limit(until)) {
         (Ok(created), Some(limit)) => created < limit,
         _ => false,
     }
+}
+
+/// `until=24h`, `until=2024-01-02T15:04:05Z` or a Unix time: made before that.
+fn limit(until: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(until, &Rfc3339)
+        .ok()
+        .or_else(|| OffsetDateTime::from_unix_timestamp(until.parse().ok()?).ok())
+        .or_else(|| Some(OffsetDateTime::now_utc() - duration(until)?))
 }
 
 /// Go's durations in whole hours, minutes and seconds: `1h30m`.
@@ -260,7 +286,7 @@ mod tests {
         let refused = filters(Some(r#"{"colour":["red"]}"#), &known).unwrap_err();
         assert_eq!(refused.to_string(), "invalid filter 'colour'");
         let refused = filters(Some(r#"{"type":["red"]}"#), &known).unwrap_err();
-        assert_eq!(refused.to_string(), "invalid filter 'type=red'");
+        assert_eq!(refused.to_string(), "invalid filter: 'type'='red'");
     }
 
     #[test]

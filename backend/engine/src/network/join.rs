@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bollard_stubs::models::EndpointSettings;
 use drydock_networks::bridge::{BridgeError, Plug};
 use drydock_networks::dns::{NameServer, StartError};
+use drydock_networks::sublink;
 use drydock_networks::{Cidr, NetNs};
 
 use super::plan::{self, PlanError, Who};
@@ -23,6 +24,11 @@ use crate::id::Id;
 pub enum JoinError {
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The same when a container starts.
+    #[error("failed to set up container networking: {0}")]
+    Start(#[source] PlanError),
+    #[error("invalid config for network {network}: {source}")]
+    Wish { network: String, source: PlanError },
     #[error("could not find a network matching network mode {0}: network {0} not found")]
     NoSuchNetwork(String),
     #[error(
@@ -52,13 +58,14 @@ impl From<JoinError> for ApiError {
     fn from(error: JoinError) -> Self {
         let message = error.to_string();
         match error {
-            JoinError::NoSuchNetwork(_) | JoinError::Plan(PlanError::NoSuchNetwork(_)) => {
-                Self::not_found(message)
+            JoinError::NoSuchNetwork(_)
+            | JoinError::Plan(PlanError::NoSuchNetwork(_))
+            | JoinError::Start(PlanError::NoSuchNetwork(_)) => Self::not_found(message),
+            JoinError::Wish { .. } => Self::invalid(message),
+            JoinError::Plan(PlanError::Settings(_) | PlanError::Mac(_)) => Self::invalid(message),
+            JoinError::Plan(_) | JoinError::Start(_) | JoinError::Connected { .. } => {
+                Self::forbidden(message)
             }
-            JoinError::Plan(PlanError::Settings(_) | PlanError::Address(_) | PlanError::Mac(_)) => {
-                Self::invalid(message)
-            }
-            JoinError::Plan(_) | JoinError::Connected { .. } => Self::forbidden(message),
             _ => Self::internal(message),
         }
     }
@@ -138,6 +145,7 @@ impl Inner {
             endpoints: endpoints.clone(),
             leases: published.leases,
             publications: published.publications,
+            published_at: published.container,
             name_server,
         };
         self.state().sandboxes.insert(join.container.clone(), sandbox);
@@ -149,8 +157,10 @@ impl Inner {
         let who = Who { container: &join.container, name: &join.name, hostname: &join.hostname };
         let mut state = self.state();
         for (reference, settings) in &join.networks {
-            let link = format!("eth{}", draft.endpoints.len());
-            let endpoint = plan::endpoint(&mut state, reference, who, settings, link)?;
+            let prefix = state.find(reference).map_or("eth", |network| network.record.link_prefix());
+            let link = format!("{prefix}{}", draft.endpoints.len());
+            let endpoint =
+                plan::endpoint(&mut state, reference, who, settings, link).map_err(JoinError::Start)?;
             if let Some(network) = state.networks.get(&endpoint.network) {
                 draft.records.insert(network.record.name.clone(), network.record.clone());
                 draft.endpoints.insert(network.record.name.clone(), endpoint);
@@ -165,7 +175,9 @@ impl Inner {
             IpAddr::V4(ip) => Some((endpoint, record, ip)),
             IpAddr::V6(_) => None,
         });
-        let Some((endpoint, record, ip)) = address else {
+        // Only a bridge's containers are behind the host's address.
+        let Some((endpoint, record, ip)) = address.filter(|(_, record, _)| record.driver == Driver::Bridge)
+        else {
             draft.published.ports = ports::unpublished(&join.ports);
             return Ok(());
         };
@@ -186,19 +198,23 @@ impl Inner {
         record: &Record,
         gateways: &[IpAddr],
     ) -> Result<(), JoinError> {
-        if record.driver != Driver::Bridge {
-            return Ok(());
-        }
+        let addresses = [endpoint.addresses.as_slice(), &endpoint.link_local].concat();
         let plug = Plug {
             host_name: &endpoint.host_link(),
             name: &endpoint.link,
             mac: endpoint.mac,
-            addresses: &endpoint.addresses,
+            addresses: &addresses,
             gateways,
         };
-        self.host
-            .attach(&record.link(), sandbox, &plug)
-            .map_err(|source| JoinError::Attach { network: record.name.clone(), source })
+        let attached = match super::create::sublink(record) {
+            Some(kind) => {
+                let (host, parent) = (self.host.namespace(), record.parent());
+                sublink::attach(host, &parent, kind, record.mtu(), sandbox, &plug).map_err(BridgeError::Link)
+            }
+            None if record.driver == Driver::Bridge => self.host.attach(&record.link(), sandbox, &plug),
+            None => Ok(()),
+        };
+        attached.map_err(|source| JoinError::Attach { network: record.name.clone(), source })
     }
 
     pub(super) fn start_names(
@@ -228,14 +244,17 @@ impl Inner {
             .values()
             .flat_map(|endpoint| &endpoint.addresses)
             .map(|address| (address.ip().to_string(), vec![join.hostname.clone()]));
-        let linked = names::linked(&self.state(), &join.links);
+        // Elsewhere the name server knows them.
+        let on_default = records.values().any(|record| record.is_default_bridge());
+        let linked = if on_default { names::linked(&self.state(), &join.links) } else { Vec::new() };
+        let linked = linked.into_iter().map(|(ip, names)| (ip.to_string(), names));
         Joined {
             sandbox: sandbox.path().to_owned(),
             sandbox_id: id.to_string(),
             endpoints: endpoints.iter().map(shown).collect(),
             ports,
             resolv_conf: self.names.resolv_conf(join, has_names(records)),
-            hosts: linked.into_iter().map(|(ip, names)| (ip.to_string(), names)).chain(own).collect(),
+            hosts: linked.chain(own).collect(),
         }
     }
 
@@ -260,7 +279,7 @@ fn asked(join: &Join, record: &Record) -> EndpointSettings {
 }
 
 pub(super) fn has_names(records: &BTreeMap<String, Arc<Record>>) -> bool {
-    records.values().any(|record| record.driver == Driver::Bridge && !record.is_default_bridge())
+    records.values().any(|record| record.has_names())
 }
 
 /// The endpoint whose gateway leads to the world: the highest priority, then the first name.

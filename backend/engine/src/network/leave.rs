@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use drydock_networks::NetNs;
+use drydock_networks::netlink::NetlinkError;
+use drydock_networks::{NetNs, sublink};
 
 use super::service::Inner;
 use super::state::Endpoint;
@@ -54,6 +55,9 @@ impl Inner {
     pub(super) fn discard(&self, endpoints: impl Iterator<Item = Endpoint>, namespace: Option<PathBuf>) {
         let endpoints: Vec<Endpoint> = endpoints.collect();
         let links: Vec<String> = endpoints.iter().map(Endpoint::host_link).collect();
+        if let Some(path) = &namespace {
+            self.detach_sublinks(&endpoints, path);
+        }
         match self.host.silence(&links) {
             Ok(()) => {
                 let mut state = self.state();
@@ -63,6 +67,26 @@ impl Inner {
             Err(error) => tracing::warn!(%error, "cannot silence a container's links"),
         }
         self.tear_down(Remains { links, namespace, network: None });
+    }
+
+    /// Links on a link of the host: the next container with the same hardware address could not have its own
+    /// while one of these waits to be taken apart.
+    fn detach_sublinks(&self, endpoints: &[Endpoint], namespace: &std::path::Path) {
+        let is_sublink = |endpoint: &&Endpoint| {
+            let state = self.state();
+            state
+                .networks
+                .get(&endpoint.network)
+                .is_some_and(|network| super::create::sublink(&network.record).is_some())
+        };
+        for endpoint in endpoints.iter().filter(is_sublink) {
+            let detached = NetNs::open(namespace)
+                .map_err(NetlinkError::Open)
+                .and_then(|inside| sublink::detach(&inside, &endpoint.link));
+            if let Err(error) = detached {
+                tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
+            }
+        }
     }
 
     /// Queues what is left for the task that takes it apart.

@@ -11,6 +11,7 @@ mod inspect;
 mod join;
 mod leave;
 mod names;
+mod options;
 mod plan;
 mod ports;
 mod record;
@@ -27,9 +28,9 @@ use bollard_stubs::models::{EndpointSettings, PortBinding};
 
 use crate::id::Id;
 
-pub use connect::DisconnectError;
+pub use connect::{Connected, DisconnectError};
 pub use create::CreateError;
-pub use inspect::{Filters, Inspected, filters};
+pub use inspect::{FilterError, Filters, Inspected, filters};
 pub use join::JoinError;
 pub use leave::LeaveError;
 pub use names::{LinkError, link};

@@ -41,30 +41,54 @@ impl Names {
         Upstream::new(chosen.iter().filter_map(|server| server.parse().ok()))
     }
 
-    /// The text of a container's `resolv.conf`.
+    /// The text of a container's `resolv.conf`, with moby's notes on where it comes from.
     pub fn resolv_conf(&self, join: &Join, has_name_server: bool) -> String {
         let mut resolv = reachable();
-        let wished = |asked: &[String], own: &[String]| {
+        let mut overrides = Vec::new();
+        let mut wished = |asked: &[String], own: &[String], what: &'static str| {
             let wish = if asked.is_empty() { own } else { asked };
-            (!wish.is_empty()).then(|| wish.to_vec())
+            (!wish.is_empty()).then(|| {
+                overrides.push(what);
+                wish.to_vec()
+            })
         };
-        if let Some(servers) = wished(&join.dns, &self.dns) {
+        let has_ndots = |resolv: &Resolv| resolv.options.iter().any(|option| option.starts_with("ndots:"));
+        let servers = wished(&join.dns, &self.dns, "nameservers");
+        let external = match &servers {
+            Some(servers) => servers.join(" "),
+            // Asked from the engine's own namespace.
+            None => resolv.servers.iter().map(|ip| format!("host({ip})")).collect::<Vec<_>>().join(" "),
+        };
+        if let Some(servers) = servers {
             resolv.servers = servers;
         }
-        if let Some(search) = wished(&join.dns_search, &self.search) {
+        if let Some(search) = wished(&join.dns_search, &self.search, "search") {
             // `--dns-search .` means: none.
             resolv.search = search.into_iter().filter(|domain| domain != ".").collect();
         }
-        if let Some(options) = wished(&join.dns_options, &self.options) {
+        let mut ndots = has_ndots(&resolv).then_some("host");
+        if let Some(options) = wished(&join.dns_options, &self.options, "options") {
             resolv.options = options;
+            ndots = has_ndots(&resolv).then_some("override");
         }
         if has_name_server {
             resolv.servers = vec![dns::ADDRESS.to_string()];
-            if !resolv.options.iter().any(|option| option.starts_with("ndots:")) {
+            if ndots.is_none() {
                 resolv.options.push("ndots:0".into());
+                ndots = Some("internal");
             }
         }
-        resolv.render()
+        let mut text = resolv.render();
+        let kind = if has_name_server { "internal resolver" } else { "legacy" };
+        text.push_str(&format!("\n# Based on host file: '/etc/resolv.conf' ({kind})\n"));
+        if has_name_server {
+            text.push_str(&format!("# ExtServers: [{external}]\n"));
+        }
+        text.push_str(&format!("# Overrides: [{}]\n", overrides.join(" ")));
+        if let Some(from) = ndots {
+            text.push_str(&format!("# Option ndots from: {from}\n"));
+        }
+        text
     }
 }
 

@@ -20,9 +20,9 @@ pub enum PlanError {
     #[error("network {0} is being removed")]
     Leaving(String),
     #[error("invalid endpoint settings:\n{0}")]
-    Settings(&'static str),
-    #[error("invalid endpoint settings:\ninvalid IP address: {0}")]
-    Address(String),
+    Settings(Faults),
+    #[error("cannot create endpoint on configuration-only network")]
+    Configuration,
     #[error("invalid MAC address: {0}")]
     Mac(String),
     #[error("{source}: {network} ({id})")]
@@ -35,6 +35,20 @@ pub enum PlanError {
     Host,
 }
 
+/// All that is wrong with an endpoint's settings; one alone has no asterisk, as in moby.
+#[derive(Debug)]
+pub struct Faults(Vec<String>);
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_slice() {
+            [only] => formatter.write_str(only),
+            all => formatter
+                .write_str(&all.iter().map(|fault| format!("* {fault}")).collect::<Vec<_>>().join("\n")),
+        }
+    }
+}
+
 /// Whom the endpoint is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
@@ -42,6 +56,9 @@ pub struct Who<'a> {
     pub name: &'a str,
     pub hostname: &'a str,
 }
+
+/// The driver option with which a container's link gets its name.
+const IFNAME: &str = "com.docker.network.endpoint.ifname";
 
 /// Takes what the settings ask of the network and puts the endpoint on it. `link` is its name in
 /// the sandbox.
@@ -60,18 +77,24 @@ pub fn endpoint(
     if record.driver == Driver::Host {
         return Err(PlanError::Host);
     }
-    let asked = asked_addresses(&record, settings)?;
-    check(&record, settings, &asked)?;
+    if record.config_only {
+        return Err(PlanError::Configuration);
+    }
+    check(&record, settings)?;
+    let asked = asked_addresses(settings);
     let mac = asked_mac(settings)?;
     let addresses = take(network, &record, &asked)?;
+    let local = settings.ipam_config.iter().flat_map(|config| config.link_local_ips.iter().flatten());
+    let link = settings.driver_opts.as_ref().and_then(|opts| opts.get(IFNAME)).cloned().unwrap_or(link);
     let endpoint = Endpoint {
         id: Id::random(),
         network: record.id.clone(),
         container: who.container.clone(),
         container_name: who.name.to_owned(),
         mac: mac.unwrap_or_else(|| mac_of(&addresses)),
-        names: if record.is_default_bridge() { Vec::new() } else { names(who, settings) },
+        names: if !record.has_names() { Vec::new() } else { names(who, settings) },
         addresses,
+        link_local: local.filter_map(|text| Cidr::new(text.parse::<IpAddr>().ok()?, 16)).collect(),
         link,
         gateway_priority: settings.gw_priority.unwrap_or(0),
         links: names::links(settings)?,
@@ -80,30 +103,64 @@ pub fn endpoint(
     Ok(endpoint)
 }
 
-fn asked_addresses(record: &Record, settings: &EndpointSettings) -> Result<Vec<IpAddr>, PlanError> {
-    let Some(config) = &settings.ipam_config else { return Ok(Vec::new()) };
-    let texts = [&config.ipv4_address, &config.ipv6_address];
-    let asked: Vec<&String> = texts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    if !asked.is_empty() && record.driver == Driver::Null {
-        return Err(PlanError::Settings(
-            "user specified IP address is supported on user defined networks only",
-        ));
-    }
-    asked.into_iter().map(|text| text.parse().map_err(|_| PlanError::Address(text.clone()))).collect()
+fn asked_addresses(settings: &EndpointSettings) -> Vec<IpAddr> {
+    let Some(config) = &settings.ipam_config else { return Vec::new() };
+    [&config.ipv4_address, &config.ipv6_address]
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
-fn check(record: &Record, settings: &EndpointSettings, asked: &[IpAddr]) -> Result<(), PlanError> {
+/// Whether a network can give what the settings ask of it; every fault is told, in moby's words.
+pub fn check(record: &Record, settings: &EndpointSettings) -> Result<(), PlanError> {
+    let mut faults = Vec::new();
     let has_aliases = settings.aliases.as_ref().is_some_and(|aliases| !aliases.is_empty());
-    let why = if record.is_predefined() && has_aliases {
-        "network-scoped alias is supported only for containers in user defined networks"
-    } else if record.is_predefined() && !asked.is_empty() {
-        "user specified IP address is supported on user defined networks only"
-    } else if !asked.is_empty() && !record.chosen_subnet {
-        "user specified IP address is supported only when connecting to networks with user configured subnets"
-    } else {
-        return Ok(());
-    };
-    Err(PlanError::Settings(why))
+    if (record.is_predefined()) && has_aliases {
+        faults.push(
+            "network-scoped alias is supported only for containers in user defined networks".to_owned(),
+        );
+    }
+    let config = settings.ipam_config.clone().unwrap_or_default();
+    let asked = [(true, config.ipv4_address), (false, config.ipv6_address)];
+    let asked: Vec<(bool, String)> = asked
+        .into_iter()
+        .filter_map(|(is_ipv4, text)| Some((is_ipv4, text?)))
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    for (is_ipv4, text) in &asked {
+        let family = if *is_ipv4 { "IPv4" } else { "IPv6" };
+        if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4() == *is_ipv4) {
+            continue;
+        }
+        faults.push(format!("invalid {family} address: {text}"));
+    }
+    for text in config.link_local_ips.iter().flatten() {
+        if text.parse::<IpAddr>().is_err() {
+            faults.push(format!("invalid link-local IP address: {text}"));
+        }
+    }
+    if !asked.is_empty() && record.is_predefined() {
+        faults.push("user specified IP address is supported on user defined networks only".to_owned());
+    }
+    for (is_ipv4, text) in &asked {
+        faults.extend(place(record, *is_ipv4, text));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(PlanError::Settings(Faults(faults))) }
+}
+
+/// Where a fixed address may lie: in a subnet that somebody chose.
+fn place(record: &Record, is_ipv4: bool, text: &str) -> Option<String> {
+    let mut chosen = record.asked.iter().filter(|asked| asked.cidr.ip().is_ipv4() == is_ipv4).peekable();
+    if chosen.peek().is_none() {
+        return Some(
+            "user specified IP address is supported only when connecting to networks with user configured subnets"
+                .to_owned(),
+        );
+    }
+    let ip = text.parse::<IpAddr>().ok();
+    let is_inside = ip.is_some_and(|ip| chosen.any(|asked| asked.cidr.contains(ip)));
+    (!is_inside).then(|| format!("no configured subnet or ip-range contain the IP address {text}"))
 }
 
 fn asked_mac(settings: &EndpointSettings) -> Result<Option<Mac>, PlanError> {

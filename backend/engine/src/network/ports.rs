@@ -17,16 +17,16 @@ pub enum PublishError {
     Port(String),
     #[error("invalid IP address in port binding: {0}")]
     Address(String),
-    #[error("cannot publish {0}: this engine publishes ports on IPv4 addresses only")]
-    Ipv6(String),
+    #[error("forward port {port} of [{host}]: {source}")]
+    Forward { host: IpAddr, port: u16, source: std::io::Error },
     #[error("protocol {0} cannot be published: only tcp and udp can")]
     Protocol(String),
     #[error(transparent)]
     Lease(LeaseError),
     /// moby's words for a port that a program of the host has.
-    #[error("failed to bind host port for {host}:{host_port}:{container}:{container_port}/{protocol}: {why}")]
+    #[error("failed to bind host port for {}:{host_port}:{container}:{container_port}/{protocol}: {why}", bracketed(*.host))]
     Bind {
-        host: Ipv4Addr,
+        host: IpAddr,
         host_port: u16,
         container: Ipv4Addr,
         container_port: u16,
@@ -40,10 +40,12 @@ pub enum PublishError {
 pub struct Published {
     pub leases: Vec<PortLease>,
     pub publications: Vec<Publication>,
+    /// Where all of them lead.
+    pub container: Option<Ipv4Addr>,
     pub ports: PortMap,
 }
 
-/// Leases every port that `wanted` publishes, or none.
+/// Leases every port that `wanted` publishes, or none. Must be called in a tokio runtime.
 pub fn lease(
     ports: &Ports,
     host: &NetNs,
@@ -51,7 +53,7 @@ pub fn lease(
     container: Ipv4Addr,
     default_host: Ipv4Addr,
 ) -> Result<Published, PublishError> {
-    let mut published = Published::default();
+    let mut published = Published { container: Some(container), ..Published::default() };
     let mut keys: Vec<_> = wanted.iter().collect();
     keys.sort_by_key(|(key, _)| (*key).clone());
     for (key, bindings) in keys {
@@ -59,23 +61,119 @@ pub fn lease(
         let mut bound = Vec::with_capacity(bindings.len());
         for binding in bindings {
             let target = Target::parse(key)?;
-            let lease = lease_one(ports, host, target, binding, container, default_host)?;
-            bound.push(PortBinding {
-                host_ip: Some(lease.host().to_string()),
-                host_port: Some(lease.port().to_string()),
-            });
-            published.publications.push(Publication {
-                host: lease.host(),
-                host_port: lease.port(),
-                protocol: lease.protocol(),
-                container,
-                container_port: target.port,
-            });
-            published.leases.push(lease);
+            let one = Request { ports, host, target, container };
+            for lease in one.lease(binding, default_host)? {
+                bound.push(PortBinding {
+                    host_ip: Some(lease.host().to_string()),
+                    host_port: Some(lease.port().to_string()),
+                });
+                published.publications.extend(one.rule(&lease));
+                published.leases.push(lease);
+            }
         }
         published.ports.insert(key.clone(), (!bound.is_empty()).then_some(bound));
     }
     Ok(published)
+}
+
+/// Passes on what comes to an IPv6 port; IPv4's packets are translated by a rule.
+pub fn forward(lease: &mut PortLease, container: Ipv4Addr, container_port: u16) -> Result<(), PublishError> {
+    let (host, port) = (lease.host(), lease.port());
+    if host.is_ipv4() {
+        return Ok(());
+    }
+    lease.forward((container, container_port).into()).map_err(|source| PublishError::Forward {
+        host,
+        port,
+        source,
+    })
+}
+
+/// Whether programs of the host can listen on IPv6 addresses.
+fn has_ipv6(host: &NetNs) -> bool {
+    let off = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
+    host.run(|| std::fs::read_to_string(off)).is_ok_and(|value| value.is_ok_and(|value| value.trim() == "0"))
+}
+
+/// One port of a container that is to be published.
+struct Request<'a> {
+    ports: &'a Ports,
+    host: &'a NetNs,
+    target: Target,
+    container: Ipv4Addr,
+}
+
+impl Request<'_> {
+    /// One lease, or two of the same number where both families were meant.
+    fn lease(&self, binding: &PortBinding, default_host: Ipv4Addr) -> Result<Vec<PortLease>, PublishError> {
+        let text = binding.host_port.as_deref().unwrap_or_default();
+        let range = port_range(text)?;
+        let asked = binding.host_ip.as_deref().unwrap_or_default();
+        let address = match asked {
+            "" => IpAddr::V4(default_host),
+            text => text.parse().map_err(|_| PublishError::Address(text.to_owned()))?,
+        };
+        let is_both = asked.is_empty() && default_host.is_unspecified() && has_ipv6(self.host);
+        let twin = is_both.then_some(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
+        // Leases of ports whose twin is somebody's are kept until another is found: the next draw skips them.
+        let mut in_vain = Vec::new();
+        loop {
+            let mut lease = self.lease_at(address, range.as_ref())?;
+            forward(&mut lease, self.container, self.target.port)?;
+            let Some(twin) = twin else { return Ok(vec![lease]) };
+            match self.ports.lease(self.host, self.target.protocol, twin, lease.port()) {
+                Ok(mut second) => {
+                    forward(&mut second, self.container, self.target.port)?;
+                    return Ok(vec![lease, second]);
+                }
+                Err(_) if range.as_ref().is_none_or(|range| range.start() != range.end()) => {
+                    in_vain.push(lease)
+                }
+                Err(error) => return Err(self.refusal(error)),
+            }
+        }
+    }
+
+    fn lease_at(
+        &self,
+        address: IpAddr,
+        range: Option<&RangeInclusive<u16>>,
+    ) -> Result<PortLease, PublishError> {
+        let (ports, host, protocol) = (self.ports, self.host, self.target.protocol);
+        let leased = match range {
+            None => ports.lease_any(host, protocol, address),
+            Some(range) if range.start() == range.end() => {
+                ports.lease(host, protocol, address, *range.start())
+            }
+            Some(range) => ports.lease_from(host, protocol, address, range.clone()),
+        };
+        leased.map_err(|error| self.refusal(error))
+    }
+
+    fn refusal(&self, error: LeaseError) -> PublishError {
+        match error {
+            LeaseError::Bind { host, port, protocol, source } => PublishError::Bind {
+                host,
+                host_port: port,
+                container: self.container,
+                container_port: self.target.port,
+                protocol: protocol.name(),
+                why: as_go_says(&source),
+            },
+            error => PublishError::Lease(error),
+        }
+    }
+
+    fn rule(&self, lease: &PortLease) -> Option<Publication> {
+        let IpAddr::V4(host) = lease.host() else { return None };
+        Some(Publication {
+            host,
+            host_port: lease.port(),
+            protocol: lease.protocol(),
+            container: self.container,
+            container_port: self.target.port,
+        })
+    }
 }
 
 /// Ports that are exposed but lead nowhere.
@@ -103,45 +201,9 @@ impl Target {
     }
 }
 
-fn lease_one(
-    ports: &Ports,
-    host: &NetNs,
-    target: Target,
-    binding: &PortBinding,
-    container: Ipv4Addr,
-    default_host: Ipv4Addr,
-) -> Result<PortLease, PublishError> {
-    let address = host_address(binding, default_host)?;
-    let text = binding.host_port.as_deref().unwrap_or_default();
-    let leased = match port_range(text)? {
-        None => ports.lease_any(host, target.protocol, address),
-        Some(range) if range.start() == range.end() => {
-            ports.lease(host, target.protocol, address, *range.start())
-        }
-        Some(range) => ports.lease_from(host, target.protocol, address, range),
-    };
-    leased.map_err(|error| match error {
-        LeaseError::Bind { host, port, protocol, source } => PublishError::Bind {
-            host,
-            host_port: port,
-            container,
-            container_port: target.port,
-            protocol: protocol.name(),
-            why: as_go_says(&source),
-        },
-        error => PublishError::Lease(error),
-    })
-}
-
-fn host_address(binding: &PortBinding, default_host: Ipv4Addr) -> Result<Ipv4Addr, PublishError> {
-    match binding.host_ip.as_deref().unwrap_or_default() {
-        "" => Ok(default_host),
-        text => match text.parse() {
-            Ok(IpAddr::V4(ip)) => Ok(ip),
-            Ok(IpAddr::V6(_)) => Err(PublishError::Ipv6(text.to_owned())),
-            Err(_) => Err(PublishError::Address(text.to_owned())),
-        },
-    }
+/// As in a URL.
+fn bracketed(host: IpAddr) -> String {
+    if host.is_ipv4() { host.to_string() } else { format!("[{host}]") }
 }
 
 /// `8080`, `8000-8010`; empty or 0: any.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use drydock_networks::Cidr;
 use drydock_networks::bridge::{Bridge, Reach};
+use drydock_networks::sublink::Parent;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Id;
@@ -18,6 +19,16 @@ pub mod option {
     pub const HOST_ADDRESS: &str = "com.docker.network.bridge.host_binding_ipv4";
     pub const DEFAULT: &str = "com.docker.network.bridge.default_bridge";
     pub const MTU: &str = "com.docker.network.driver.mtu";
+    pub const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
+    pub const GATEWAY_MODE_IPV4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+    pub const GATEWAY_MODE_IPV6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
+    /// `eth` of `eth0`.
+    pub const LINK_PREFIX: &str = "com.docker.network.container_iface_prefix";
+    /// The host's link below a macvlan or ipvlan network.
+    pub const PARENT: &str = "parent";
+    pub const MACVLAN_MODE: &str = "macvlan_mode";
+    pub const IPVLAN_MODE: &str = "ipvlan_mode";
+    pub const IPVLAN_FLAG: &str = "ipvlan_flag";
 }
 
 /// What makes packets move.
@@ -27,6 +38,8 @@ pub enum Driver {
     Bridge,
     Host,
     Null,
+    Macvlan,
+    Ipvlan,
 }
 
 impl Driver {
@@ -35,7 +48,14 @@ impl Driver {
             Self::Bridge => "bridge",
             Self::Host => "host",
             Self::Null => "null",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
         }
+    }
+
+    /// Whether its containers get links and addresses of their own.
+    pub const fn has_endpoints(self) -> bool {
+        matches!(self, Self::Bridge | Self::Macvlan | Self::Ipvlan)
     }
 }
 
@@ -56,16 +76,29 @@ pub struct Record {
     pub name: String,
     pub created: String,
     pub driver: Driver,
+    #[serde(default = "yes")]
+    pub enable_ipv4: bool,
     pub enable_ipv6: bool,
     pub internal: bool,
     pub attachable: bool,
     pub subnets: Vec<Subnet>,
-    /// Somebody chose the subnet: endpoints may then choose their addresses.
-    pub chosen_subnet: bool,
+    /// What somebody asked for, which is what is shown: without a gateway that nobody named.
+    #[serde(default)]
+    pub asked: Vec<Subnet>,
+    /// Settings for other networks (`--config-only`): no network itself.
+    #[serde(default)]
+    pub config_only: bool,
+    /// The network whose settings these are (`--config-from`).
+    #[serde(default)]
+    pub config_from: String,
     pub ipam_driver: String,
     pub ipam_options: Option<BTreeMap<String, String>>,
     pub options: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Record {
@@ -79,6 +112,11 @@ impl Record {
         self.name == "bridge"
     }
 
+    /// Whether its containers find each other by name.
+    pub fn has_names(&self) -> bool {
+        self.driver.has_endpoints() && !self.is_default_bridge()
+    }
+
     /// The name of the bridge's link on the host.
     pub fn link(&self) -> String {
         match self.options.get(option::NAME) {
@@ -88,9 +126,21 @@ impl Record {
     }
 
     fn flag(&self, option: &str, otherwise: bool) -> bool {
+        self.options.get(option).map_or(otherwise, |value| go_bool(value).unwrap_or(otherwise))
+    }
+
+    /// `nat` unless somebody chose otherwise.
+    fn gateway_mode(&self, is_ipv4: bool) -> &str {
+        let name = if is_ipv4 { option::GATEWAY_MODE_IPV4 } else { option::GATEWAY_MODE_IPV6 };
+        self.options.get(name).map_or("nat", String::as_str)
+    }
+
+    /// What its links are called in a container, before their number.
+    pub fn link_prefix(&self) -> &str {
         self.options
-            .get(option)
-            .map_or(otherwise, |value| matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE"))
+            .get(option::LINK_PREFIX)
+            .filter(|prefix| !prefix.is_empty())
+            .map_or("eth", String::as_str)
     }
 
     /// The subnet of one family.
@@ -108,21 +158,44 @@ impl Record {
     pub fn bridge(&self) -> Option<Bridge> {
         (self.driver == Driver::Bridge).then(|| Bridge {
             name: self.link(),
-            gateway: self.gateway(true),
+            gateway: self.gateway(true).filter(|_| !self.flag(option::INHIBIT_IPV4, false)),
             gateway_v6: self.gateway(false),
             reach: Reach {
                 neighbours: self.flag(option::ICC, true),
                 outside: !self.internal,
-                masquerade: self.flag(option::MASQUERADE, true),
+                masquerade: self.flag(option::MASQUERADE, true) && self.gateway_mode(true) != "routed",
+                masquerade_v6: self.flag(option::MASQUERADE, true) && self.gateway_mode(false) != "routed",
             },
-            mtu: self.options.get(option::MTU).and_then(|mtu| mtu.parse().ok()),
+            mtu: self.mtu(),
         })
+    }
+
+    /// The kernel's own where nobody chose one.
+    pub fn mtu(&self) -> Option<u32> {
+        self.options.get(option::MTU).and_then(|mtu| mtu.parse().ok()).filter(|mtu| *mtu > 0)
+    }
+
+    /// The link of the host that a macvlan or ipvlan network sits on.
+    pub fn parent(&self) -> Parent {
+        match self.options.get(option::PARENT).filter(|name| !name.is_empty()) {
+            Some(name) => Parent::Named(name.clone()),
+            None => Parent::Own(format!("dm-{}", self.id.short())),
+        }
     }
 
     /// Where its ports are published unless a container says so.
     pub fn host_address(&self) -> std::net::Ipv4Addr {
         let asked = self.options.get(option::HOST_ADDRESS).and_then(|ip| ip.parse().ok());
         asked.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+/// Go's `strconv.ParseBool`, which reads these options in moby.
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `docker network rm` and `prune`.
 
 use drydock_networks::bridge::BridgeError;
+use drydock_networks::sublink::{self, Parent};
 
 use super::inspect::Filters;
 use super::leave::Remains;
@@ -16,6 +17,10 @@ pub enum RemoveError {
     Predefined(String),
     #[error("error while removing network: network {network} has active endpoints ({endpoints})")]
     Active { network: String, endpoints: String },
+    #[error("error while removing network: configuration network \"{0}\" is in use")]
+    Configures(String),
+    #[error("remove link {link}")]
+    Parent { link: String, source: drydock_networks::sublink::SublinkError },
     #[error("remove bridge {link}")]
     Bridge { link: String, source: BridgeError },
     #[error("remove the record of network {name}")]
@@ -28,7 +33,9 @@ impl From<RemoveError> for ApiError {
     fn from(error: RemoveError) -> Self {
         let status = match &error {
             RemoveError::NotFound(_) => http::StatusCode::NOT_FOUND,
-            RemoveError::Predefined(_) | RemoveError::Active { .. } => http::StatusCode::FORBIDDEN,
+            RemoveError::Predefined(_) | RemoveError::Active { .. } | RemoveError::Configures(_) => {
+                http::StatusCode::FORBIDDEN
+            }
             _ => http::StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -56,6 +63,13 @@ impl Inner {
     fn close(&self, reference: &str) -> Result<Record, RemoveError> {
         let mut state = self.state();
         let not_found = || RemoveError::NotFound(reference.to_owned());
+        let configures = state.find(reference).map(|network| network.record.clone()).filter(|pattern| {
+            pattern.config_only
+                && state.networks.values().any(|other| other.record.config_from == pattern.name)
+        });
+        if let Some(pattern) = configures {
+            return Err(RemoveError::Configures(pattern.name.clone()));
+        }
         let network = state.find_mut(reference).ok_or_else(not_found)?;
         let record = (*network.record).clone();
         if record.is_predefined() {
@@ -80,6 +94,20 @@ impl Inner {
     /// Rules and addresses go at once. The kernel takes some 50 ms to delete the link: nobody waits
     /// for that, unless the link has a name that the next network may want.
     fn unmake(&self, record: &Record) -> Result<(), RemoveError> {
+        let is_shared = |parent: &Parent| {
+            let state = self.state();
+            let mut others = state.networks.values().filter(|other| other.record.id != record.id);
+            others.any(|other| {
+                super::create::sublink(&other.record).is_some() && other.record.parent() == *parent
+            })
+        };
+        if super::create::sublink(record).is_some()
+            && let parent = record.parent()
+            && !is_shared(&parent)
+        {
+            sublink::delete_parent(self.host.namespace(), &parent)
+                .map_err(|source| RemoveError::Parent { link: parent.name().to_owned(), source })?;
+        }
         let kept = |source| RemoveError::Record { name: record.name.clone(), source };
         let Some(bridge) = record.bridge() else { return self.shelf.forget(&record.id).map_err(kept) };
         let failed = |source| RemoveError::Bridge { link: bridge.name.clone(), source };
@@ -99,7 +127,10 @@ impl Inner {
         let candidates: Vec<(String, String)> = {
             let state = self.state();
             let unused = state.networks.values().filter(|network| {
-                !network.record.is_predefined() && network.endpoints.is_empty() && filters.admit(network)
+                !network.record.is_predefined()
+                    && !network.record.config_only
+                    && network.endpoints.is_empty()
+                    && filters.admit(network)
             });
             unused.map(|network| (network.record.id.to_string(), network.record.name.clone())).collect()
         };

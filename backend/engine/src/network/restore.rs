@@ -2,22 +2,22 @@
 //! disturbing what passes; containers that run keep their sandboxes; all else is swept.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use drydock_networks::bridge::{Bridge, Protocol, Publication};
 use drydock_networks::dns::NameServer;
 use drydock_networks::ipam::{self, AddressBook};
-use drydock_networks::ports::PortLease;
-use drydock_networks::{Cidr, NetNs};
+use drydock_networks::{Cidr, NetNs, sublink};
 
 use super::join::{has_names, shown_addresses};
 use super::leave::Remains;
+use super::ports::Published;
 use super::record::{Driver, Record, Subnet, option};
 use super::service::Inner;
 use super::state::{Endpoint, Network, Sandbox, host_link, is_host_link};
-use super::{Join, Joined, names};
+use super::{Join, Joined, names, ports};
 use crate::id::Id;
 
 /// moby's own name for the default bridge, and ours where another engine has that one.
@@ -38,6 +38,7 @@ impl Inner {
                 tracing::error!(network.link = bridge.name, %error, "cannot make a bridge");
             }
         }
+        self.ensure_parents();
         for (join, joined) in &live {
             self.adopt(join, joined);
         }
@@ -57,6 +58,18 @@ impl Inner {
 
     fn bridges(&self) -> Vec<Bridge> {
         self.state().networks.values().filter_map(|network| network.record.bridge()).collect()
+    }
+
+    /// Links that macvlan networks sit on, where they are ours to make.
+    fn ensure_parents(&self) {
+        let records: Vec<Arc<Record>> =
+            self.state().networks.values().map(|network| network.record.clone()).collect();
+        for record in records {
+            let Some(kind) = super::create::sublink(&record) else { continue };
+            if let Err(error) = sublink::create_parent(self.host.namespace(), &record.parent(), kind) {
+                tracing::error!(network.name = record.name, %error, "cannot make a network's link");
+            }
+        }
     }
 
     /// The three networks every engine has.
@@ -150,13 +163,14 @@ impl Inner {
             }
         };
         let endpoints = self.adopt_endpoints(join, joined);
-        let (leases, publications) = self.adopt_ports(joined, &endpoints);
+        let published = self.adopt_ports(joined, &endpoints);
         let sandbox = Sandbox {
             path: joined.sandbox.clone(),
             namespace,
             endpoints,
-            leases,
-            publications,
+            leases: published.leases,
+            publications: published.publications,
+            published_at: published.container,
             name_server: None,
         };
         self.state().sandboxes.insert(join.container.clone(), sandbox);
@@ -188,7 +202,8 @@ impl Inner {
                     .and_then(|mac| mac.parse().ok())
                     .unwrap_or(drydock_networks::netlink::Mac::ZERO),
                 addresses,
-                link: format!("eth{at}"),
+                link_local: Vec::new(),
+                link: format!("{}{at}", network.record.link_prefix()),
                 names: shown.dns_names.clone().unwrap_or_default(),
                 gateway_priority: shown.gw_priority.unwrap_or(0),
                 links: names::links(shown).unwrap_or_default(),
@@ -200,26 +215,26 @@ impl Inner {
         endpoints
     }
 
-    fn adopt_ports(
-        &self,
-        joined: &Joined,
-        endpoints: &BTreeMap<String, Endpoint>,
-    ) -> (Vec<PortLease>, Vec<Publication>) {
-        let mut leases = Vec::new();
-        let publications = publications(joined, endpoints);
-        for publication in &publications {
-            let leased = self.ports.lease(
-                self.host.namespace(),
-                publication.protocol,
-                publication.host,
-                publication.host_port,
-            );
+    fn adopt_ports(&self, joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Published {
+        let shown = shown_ports(joined, endpoints);
+        let mut published = Published {
+            publications: shown.iter().filter_map(ShownPort::rule).collect(),
+            container: shown.first().map(|port| port.container),
+            ..Published::default()
+        };
+        for port in &shown {
+            let leased = self.ports.lease(self.host.namespace(), port.protocol, port.host, port.host_port);
             match leased {
-                Ok(lease) => leases.push(lease),
+                Ok(mut lease) => {
+                    if let Err(error) = ports::forward(&mut lease, port.container, port.container_port) {
+                        tracing::warn!(%error, "a published port leads nowhere");
+                    }
+                    published.leases.push(lease);
+                }
                 Err(error) => tracing::warn!(%error, "a published port is somebody else's now"),
             }
         }
-        (leases, publications)
+        published
     }
 
     /// Starts a running container's name server again, once all names are known.
@@ -303,11 +318,14 @@ fn predefined(name: &str, driver: Driver, subnets: Vec<Subnet>, options: BTreeMa
         name: name.to_owned(),
         created: crate::container::record::now(),
         driver,
+        enable_ipv4: true,
         enable_ipv6: false,
         internal: false,
         attachable: false,
         subnets,
-        chosen_subnet: false,
+        asked: Vec::new(),
+        config_only: false,
+        config_from: String::new(),
         ipam_driver: "default".into(),
         ipam_options: None,
         options,
@@ -319,8 +337,25 @@ fn subnet(cidr: Cidr, gateway: Cidr) -> Subnet {
     Subnet { cidr, range: None, gateway: Some(gateway.ip()), auxiliary: BTreeMap::new() }
 }
 
-/// The ports a container was shown to have, as rules.
-fn publications(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<Publication> {
+/// A port a container was shown to have.
+struct ShownPort {
+    host: IpAddr,
+    host_port: u16,
+    protocol: Protocol,
+    container: Ipv4Addr,
+    container_port: u16,
+}
+
+impl ShownPort {
+    /// Only IPv4's packets are translated.
+    fn rule(&self) -> Option<Publication> {
+        let IpAddr::V4(host) = self.host else { return None };
+        let Self { host_port, protocol, container, container_port, .. } = *self;
+        Some(Publication { host, host_port, protocol, container, container_port })
+    }
+}
+
+fn shown_ports(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<ShownPort> {
     let way_out = joined
         .endpoints
         .iter()
@@ -328,17 +363,17 @@ fn publications(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<
     let way_out = way_out
         .min_by_key(|(name, shown)| (std::cmp::Reverse(shown.gw_priority.unwrap_or(0)), (*name).clone()));
     let container = way_out.and_then(|(name, _)| match endpoints.get(name)?.address(true)?.ip() {
-        std::net::IpAddr::V4(ip) => Some(ip),
-        std::net::IpAddr::V6(_) => None,
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
     });
     let Some(container) = container else { return Vec::new() };
-    let mut publications = Vec::new();
+    let mut ports = Vec::new();
     for (key, bindings) in &joined.ports {
         let Some((port, protocol)) = key.split_once('/') else { continue };
         let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
         for binding in bindings.iter().flatten() {
             let read = || {
-                Some(Publication {
+                Some(ShownPort {
                     host: binding.host_ip.as_deref()?.parse().ok()?,
                     host_port: binding.host_port.as_deref()?.parse().ok()?,
                     protocol,
@@ -346,8 +381,8 @@ fn publications(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<
                     container_port: port.parse().ok()?,
                 })
             };
-            publications.extend(read());
+            ports.extend(read());
         }
     }
-    publications
+    ports
 }

@@ -15,7 +15,7 @@ use drydock_networks::{Cidr, NetNs};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::connect::DisconnectError;
+use super::connect::{Connected, DisconnectError};
 use super::create::{CreateError, Created};
 use super::inspect::{Filters, Inspected};
 use super::join::JoinError;
@@ -114,6 +114,18 @@ impl NetworkService {
         found.ok_or_else(|| JoinError::NoSuchNetwork(network.to_owned()))
     }
 
+    /// Whether the networks that are there can give a new container what it asks of them.
+    pub fn check(&self, wanted: &BTreeMap<String, EndpointSettings>) -> Result<(), JoinError> {
+        let state = self.inner.state();
+        for (network, settings) in wanted {
+            // One that is not there yet may be by the time the container starts.
+            let Some(found) = state.find(network) else { continue };
+            super::plan::check(&found.record, settings)
+                .map_err(|source| JoinError::Wish { network: network.clone(), source })?;
+        }
+        Ok(())
+    }
+
     /// Makes the container's sandbox and connects it. What was made is undone when a step fails.
     pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
         let inner = self.inner.clone();
@@ -136,7 +148,7 @@ impl NetworkService {
         join: Join,
         network: &str,
         settings: EndpointSettings,
-    ) -> Result<(String, EndpointSettings), JoinError> {
+    ) -> Result<Connected, JoinError> {
         let (inner, network) = (self.inner.clone(), network.to_owned());
         match tokio::task::spawn_blocking(move || inner.connect(&join, &network, &settings)).await {
             Ok(outcome) => outcome,
@@ -241,7 +253,7 @@ async fn take_apart(inner: std::sync::Weak<Inner>, mut queue: mpsc::UnboundedRec
 
 fn pools(config: &Config) -> Result<Vec<Pool>, OpenError> {
     if config.default_address_pools.is_empty() {
-        return Ok(ipam::default_pools());
+        return Ok(ipam::default_pools().into_iter().chain(local_pool(config)).collect());
     }
     let read = |pool: &crate::config::AddressPool| {
         let base = pool.base.parse::<Cidr>().ok().filter(|base| base.prefix() <= pool.size)?;
@@ -251,7 +263,23 @@ fn pools(config: &Config) -> Result<Vec<Pool>, OpenError> {
         .default_address_pools
         .iter()
         .map(|pool| read(pool).ok_or_else(|| OpenError::Pool { base: pool.base.clone(), size: pool.size }))
-        .collect()
+        // moby adds its IPv6 pool even to a list of one's own that has none.
+        .collect::<Result<Vec<Pool>, OpenError>>()
+        .map(|pools| {
+            let has_v6 = pools.iter().any(|pool| pool.base.ip().is_ipv6());
+            let own = if has_v6 { None } else { local_pool(config) };
+            pools.into_iter().chain(own).collect()
+        })
+}
+
+/// Unique local IPv6 subnets (RFC 4193), by /64, from a /48 that is this engine's own and the same
+/// after every restart: drawn from its data folder's and the host's name.
+fn local_pool(config: &Config) -> Option<Pool> {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let number = BuildHasherDefault::<DefaultHasher>::default().hash_one((host.trim(), &config.data_root));
+    let bits = (0xfd_u128 << 120) | (u128::from(number >> 24) << 80);
+    Some(Pool { base: Cidr::new(std::net::Ipv6Addr::from_bits(bits), 48)?, size: 64 })
 }
 
 fn default_bridge(config: &Config) -> Result<DefaultBridge, OpenError> {

@@ -5,7 +5,7 @@
 //! endpoints), `restore` (all, once).
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -93,6 +93,8 @@ pub struct Endpoint {
     pub mac: Mac,
     /// With the prefix of their subnets; IPv4 first.
     pub addresses: Vec<Cidr>,
+    /// `--link-local-ip`: addresses beside those of the network.
+    pub link_local: Vec<Cidr>,
     /// Name of the link inside the sandbox.
     pub link: String,
     /// Names it is answered for, its own first. Empty on the default bridge.
@@ -135,6 +137,8 @@ pub struct Sandbox {
     pub endpoints: BTreeMap<String, Endpoint>,
     pub leases: Vec<PortLease>,
     pub publications: Vec<Publication>,
+    /// The container's address that the ports lead to.
+    pub published_at: Option<Ipv4Addr>,
     pub name_server: Option<NameServer>,
 }
 
@@ -169,7 +173,7 @@ impl State {
         let view = |endpoint: &Endpoint| {
             let network = self.networks.get(&endpoint.network)?;
             let view = View::from(network.zone.clone()).with_aliases(endpoint.links.clone());
-            (!network.record.is_default_bridge()).then_some(view)
+            network.record.has_names().then_some(view)
         };
         Zones(endpoints.filter_map(view).collect())
     }

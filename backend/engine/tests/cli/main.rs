@@ -15,6 +15,7 @@ mod logs;
 mod machine;
 mod mounts;
 mod networking;
+mod networks;
 mod receivers;
 mod refusals;
 mod reload;

@@ -16,7 +16,7 @@ pub use rules::{Protocol, Publication, Reach, TABLE};
 use crate::cidr::Cidr;
 use crate::netlink::{Changes, Link, LinkKind, Mac, NetlinkError, NewLink, Route};
 use crate::netns::NetNs;
-use crate::nft::{Batch, Nft};
+use crate::nft::{Batch, Family, Nft};
 
 /// Numbers for groups of links that are deleted together; unlike any that people use.
 static GROUPS: AtomicU32 = AtomicU32::new(0x6472_0000);
@@ -34,6 +34,16 @@ pub struct Bridge {
     pub reach: Reach,
     /// Largest packet, in bytes; the kernel's 1500 otherwise.
     pub mtu: Option<u32>,
+}
+
+impl Bridge {
+    fn has(&self, family: Family) -> bool {
+        family == Family::Ip || self.gateway_v6.is_some()
+    }
+
+    fn families(&self) -> impl Iterator<Item = Family> {
+        [Family::Ip, Family::Ip6].into_iter().filter(|family| self.has(*family))
+    }
 }
 
 /// A container's end on a bridge.
@@ -112,15 +122,27 @@ impl Host {
     /// Writes the rules of these bridges and ports in place of whatever rules of ours there
     /// were, in one step: connections that pass are not disturbed.
     pub fn write_rules(&self, bridges: &[Bridge], ports: &[Publication]) -> Result<(), BridgeError> {
-        let batch = bridges
-            .iter()
-            .fold(rules::table(), |batch, bridge| rules::add_bridge(batch, &bridge.name, bridge.reach));
-        self.commit(rules::publish(batch, ports))
+        let all = |table, family| {
+            bridges
+                .iter()
+                .filter(|bridge| bridge.has(family))
+                .fold(table, |batch, bridge| rules::add_bridge(batch, family, &bridge.name, bridge.reach))
+        };
+        self.commit(rules::publish(all(rules::table(), Family::Ip), ports))?;
+        match self.commit(all(rules::table_v6(), Family::Ip6)) {
+            // A kernel without IPv6 has no such packets either.
+            Err(BridgeError::Rules(error)) if error.is_unsupported() => Ok(()),
+            committed => committed,
+        }
     }
 
     /// Deletes every rule of ours.
     pub fn delete_rules(&self) -> Result<(), BridgeError> {
-        self.commit(Batch::new(TABLE).delete_table())
+        self.commit(Batch::new(TABLE).delete_table())?;
+        match self.commit(Batch::of(Family::Ip6, TABLE).delete_table()) {
+            Err(BridgeError::Rules(error)) if error.is_unsupported() => Ok(()),
+            committed => committed,
+        }
     }
 
     /// Lets the host pass packets on between its links.
@@ -148,7 +170,9 @@ impl Host {
     /// Makes a bridge with its rules. A link of that name that is a bridge already is taken over.
     pub fn create_bridge(&self, bridge: &Bridge) -> Result<(), BridgeError> {
         let made = self.ensure_bridge(bridge)?;
-        let added = self.commit(rules::add_bridge(Batch::new(TABLE), &bridge.name, bridge.reach));
+        let added = bridge.families().try_for_each(|family| {
+            self.commit(rules::add_bridge(Batch::of(family, TABLE), family, &bridge.name, bridge.reach))
+        });
         if added.is_err() && made {
             // Of two failures the first is the one to tell.
             let _ = self.delete_link(&bridge.name);
@@ -189,7 +213,10 @@ impl Host {
 
     /// Deletes only the rules of a bridge.
     pub fn delete_bridge_rules(&self, bridge: &Bridge) -> Result<(), BridgeError> {
-        missing_is_fine(self.commit(rules::delete_bridge(Batch::new(TABLE), &bridge.name, bridge.reach)))
+        let delete = |family| self.commit(rules::delete_bridge(family, &bridge.name, bridge.reach));
+        // Every family is tried.
+        let deleted: Vec<_> = bridge.families().map(|family| missing_is_fine(delete(family))).collect();
+        deleted.into_iter().collect()
     }
 
     /// Deletes a link; a missing one is no error.
@@ -319,7 +346,7 @@ fn configure(route: &mut Route, bridge: &Bridge) -> Result<(), NetlinkError> {
     route.apply(changes)
 }
 
-fn configure_plug(container: &NetNs, plug: &Plug<'_>) -> Result<(), NetlinkError> {
+pub(crate) fn configure_plug(container: &NetNs, plug: &Plug<'_>) -> Result<(), NetlinkError> {
     let mut route = Route::open_in(container)?;
     let index = route.index_of(plug.name)?;
     let has_v6 = plug.addresses.iter().any(|address| address.ip().is_ipv6());

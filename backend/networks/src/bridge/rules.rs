@@ -8,11 +8,14 @@
 //! postrouting         masquerade: from localhost into a bridge; translated back into the bridge it
 //!                     came from; out of a bridge to the world
 //! ```
+//!
+//! IPv6 has a table of the same name with `forward` and `postrouting` alone: bridges with IPv6 are isolated
+//! and masqueraded the same way; ports are published there by a listener, not by a rule.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use crate::nft::{Address, Batch, ChainType, Element, Field, Hook, HookPoint, Rule, Set, Verdict};
+use crate::nft::{Address, Batch, ChainType, Element, Family, Field, Hook, HookPoint, Rule, Set, Verdict};
 
 /// The one table of ours in a namespace.
 pub const TABLE: &str = "drydock";
@@ -36,6 +39,20 @@ pub struct Reach {
     pub outside: bool,
     /// Under the host's own address (`com.docker.network.bridge.enable_ip_masquerade`).
     pub masquerade: bool,
+    /// The same for IPv6.
+    pub masquerade_v6: bool,
+}
+
+impl Reach {
+    /// Everybody, the world under the host's address.
+    pub const OPEN: Self = Self { neighbours: true, outside: true, masquerade: true, masquerade_v6: true };
+
+    fn is_masqueraded(self, family: Family) -> bool {
+        match family {
+            Family::Ip => self.masquerade,
+            Family::Ip6 => self.masquerade_v6,
+        }
+    }
 }
 
 /// A transport protocol with ports.
@@ -82,19 +99,33 @@ pub struct Publication {
 
 /// The table anew, empty: in the same transaction the old one goes, whatever it was.
 pub(super) fn table() -> Batch {
-    let batch = Batch::new(TABLE).delete_table().create_table();
-    let batch = [BRIDGES, MASQUERADED, INTERNAL]
-        .iter()
-        .fold(batch, |batch, set| batch.add_set(&Set::of(set, &[Field::Link])));
-    let pair = [Field::Link, Field::Link];
     let to = [Field::Ipv4, Field::Port];
-    let batch = batch
-        .add_set(&Set::of(WITHIN, &pair))
-        .add_set(&Set::verdicts(PASSAGES, &pair))
+    let batch = fresh(Family::Ip)
         .add_set(&Set::of(SELVES, &[Field::Ipv4, Field::Ipv4]))
         .add_set(&Set::map(PORTS, &[Field::Protocol, Field::Port], &to))
         .add_set(&Set::map(PORTS_AT, &[Field::Ipv4, Field::Protocol, Field::Port], &to));
     postrouting(forward(inbound(batch)))
+}
+
+/// The IPv6 table anew, empty.
+pub(super) fn table_v6() -> Batch {
+    let hook = Hook { chain_type: ChainType::Nat, at: HookPoint::Postrouting, priority: 100 };
+    forward(fresh(Family::Ip6)).add_chain("postrouting", Some(hook)).add_rule("postrouting", &outward())
+}
+
+/// A table with the sets that both families have.
+fn fresh(family: Family) -> Batch {
+    let batch = Batch::of(family, TABLE).delete_table().create_table();
+    let pair = [Field::Link, Field::Link];
+    [BRIDGES, MASQUERADED, INTERNAL]
+        .iter()
+        .fold(batch, |batch, set| batch.add_set(&Set::of(set, &[Field::Link])))
+        .add_set(&Set::of(WITHIN, &pair))
+        .add_set(&Set::verdicts(PASSAGES, &pair))
+}
+
+fn outward() -> Rule {
+    Rule::new().arrives_on_any(MASQUERADED).leaves_by_none_of(BRIDGES).masquerade()
 }
 
 fn inbound(batch: Batch) -> Batch {
@@ -138,35 +169,34 @@ fn postrouting(batch: Batch) -> Batch {
     let to_itself = Rule::new().addresses_in(SELVES).masquerade();
     // A container that calls a neighbour by the host's port: the answer must pass the host again.
     let and_back = Rule::new().passes(WITHIN).is_translated().masquerade();
-    let outward = Rule::new().arrives_on_any(MASQUERADED).leaves_by_none_of(BRIDGES).masquerade();
     batch
         .add_chain("postrouting", Some(hook))
         .add_rule("postrouting", &from_localhost)
         .add_rule("postrouting", &to_itself)
         .add_rule("postrouting", &and_back)
-        .add_rule("postrouting", &outward)
+        .add_rule("postrouting", &outward())
 }
 
-pub(super) fn add_bridge(batch: Batch, bridge: &str, reach: Reach) -> Batch {
-    elements_of(bridge, reach)
+pub(super) fn add_bridge(batch: Batch, family: Family, bridge: &str, reach: Reach) -> Batch {
+    elements_of(family, bridge, reach)
         .into_iter()
         .fold(batch, |batch, (set, element)| batch.add_elements(set, &[element]))
 }
 
-pub(super) fn delete_bridge(batch: Batch, bridge: &str, reach: Reach) -> Batch {
-    elements_of(bridge, reach)
+pub(super) fn delete_bridge(family: Family, bridge: &str, reach: Reach) -> Batch {
+    elements_of(family, bridge, reach)
         .into_iter()
-        .fold(batch, |batch, (set, element)| batch.delete_elements(set, &[element]))
+        .fold(Batch::of(family, TABLE), |batch, (set, element)| batch.delete_elements(set, &[element]))
 }
 
-fn elements_of(bridge: &str, reach: Reach) -> Vec<(&'static str, Element)> {
+fn elements_of(family: Family, bridge: &str, reach: Reach) -> Vec<(&'static str, Element)> {
     let link = || Element::key().link(bridge);
     let pair = || link().link(bridge);
     let passage = if reach.neighbours { Verdict::Accept } else { Verdict::Drop };
     let mut elements = vec![(BRIDGES, link()), (WITHIN, pair()), (PASSAGES, pair().verdict(passage))];
     if !reach.outside {
         elements.push((INTERNAL, link()));
-    } else if reach.masquerade {
+    } else if reach.is_masqueraded(family) {
         elements.push((MASQUERADED, link()));
     }
     elements

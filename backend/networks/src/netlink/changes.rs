@@ -37,6 +37,8 @@ mod ifla {
     pub const INFO_SLAVE_DATA: u16 = 5;
     pub const VETH_PEER: u16 = 1;
     pub const MACVLAN_MODE: u16 = 1;
+    pub const IPVLAN_MODE: u16 = 1;
+    pub const VLAN_ID: u16 = 1;
     pub const BRPORT_STATE: u16 = 1;
     pub const BRPORT_MODE: u16 = 4;
     pub const BRPORT_FLUSH: u16 = 22;
@@ -44,7 +46,6 @@ mod ifla {
 }
 
 const UP: u32 = 1;
-const MACVLAN_MODE_BRIDGE: u32 = 4;
 /// `NUD_PERMANENT`.
 const PERMANENT: u16 = 0x80;
 /// `NTF_SELF`: the device's own table (a VXLAN's forwarding entry), not the bridge's.
@@ -299,6 +300,14 @@ impl Changes {
         self.step(format!("add forwarding of {mac} to {host}"), message)
     }
 
+    /// Tells a VXLAN link behind which host a hardware address lives now, whatever it knew before.
+    pub fn set_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+        let header = neighbour_header(AF_BRIDGE, vxlan, SELF);
+        let mut message = Message::new(NEW_NEIGHBOUR, flag::CREATE | flag::REPLACE, &header);
+        message.attr(1, &host.octets()).attr(2, &mac.0);
+        self.step(format!("set forwarding of {mac} to {host}"), message)
+    }
+
     /// Removes a forwarding entry.
     pub fn delete_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
         let mut message = neighbour_message(DELETE_NEIGHBOUR, AF_BRIDGE, vxlan, SELF);
@@ -333,7 +342,7 @@ fn describe(message: &mut Message, link: &NewLink<'_>) {
     if let Some(namespace) = link.namespace {
         message.attr_u32(ifla::NET_NS_FD, namespace_number(namespace));
     }
-    if let LinkKind::Macvlan { parent } = link.kind {
+    if let Some(parent) = link.kind.parent() {
         message.attr_u32(ifla::LINK, parent);
     }
     let Some(kind) = link.kind.name() else { return };
@@ -351,9 +360,19 @@ fn describe(message: &mut Message, link: &NewLink<'_>) {
             LinkKind::Vxlan(vxlan) => {
                 info.nest(ifla::INFO_DATA, |data| describe_vxlan(data, vxlan));
             }
-            LinkKind::Macvlan { .. } => {
+            LinkKind::Macvlan { mode, .. } => {
                 info.nest(ifla::INFO_DATA, |data| {
-                    data.attr_u32(ifla::MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+                    data.attr_u32(ifla::MACVLAN_MODE, *mode as u32);
+                });
+            }
+            LinkKind::Ipvlan { mode, .. } => {
+                info.nest(ifla::INFO_DATA, |data| {
+                    data.attr(ifla::IPVLAN_MODE, &(*mode as u16).to_ne_bytes());
+                });
+            }
+            LinkKind::Vlan { id, .. } => {
+                info.nest(ifla::INFO_DATA, |data| {
+                    data.attr(ifla::VLAN_ID, &id.to_ne_bytes());
                 });
             }
             LinkKind::Bridge | LinkKind::Dummy | LinkKind::Peer => {}
@@ -415,13 +434,22 @@ fn route_message(
 
 fn neighbour_message(kind: u16, family: u8, index: u32, flags: u8) -> Message {
     let create = if kind == NEW_NEIGHBOUR { flag::CREATE | flag::APPEND } else { 0 };
-    let create = if family == AF_BRIDGE { create } else { create & !flag::APPEND | flag::REPLACE };
+    let create = match family {
+        AF_BRIDGE => create,
+        _ if kind == NEW_NEIGHBOUR => create & !flag::APPEND | flag::REPLACE,
+        _ => create,
+    };
+    Message::new(kind, create, &neighbour_header(family, index, flags))
+}
+
+/// `struct ndmsg`.
+fn neighbour_header(family: u8, index: u32, flags: u8) -> [u8; 12] {
     let mut header = [0; 12];
     header[0] = family;
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     header[8..10].copy_from_slice(&PERMANENT.to_ne_bytes());
     header[10] = flags;
-    Message::new(kind, if kind == NEW_NEIGHBOUR { create } else { 0 }, &header)
+    header
 }
 
 fn family(ip: IpAddr) -> u8 {

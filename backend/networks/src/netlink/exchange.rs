@@ -66,6 +66,14 @@ impl NetlinkError {
     pub fn is_existing(&self) -> bool {
         self.errno() == Some(nix::errno::Errno::EEXIST as i32)
     }
+
+    /// Whether the kernel does not know such a thing (`EOPNOTSUPP`, `EAFNOSUPPORT`).
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        use nix::errno::Errno;
+        self.errno()
+            .is_some_and(|errno| [Errno::EOPNOTSUPP, Errno::EAFNOSUPPORT].contains(&Errno::from_raw(errno)))
+    }
 }
 
 /// A socket and the sequence numbers on it.

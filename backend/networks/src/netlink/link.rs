@@ -71,11 +71,51 @@ pub enum LinkKind<'a> {
     Peer,
     /// An Ethernet tunnel over UDP.
     Vxlan(Vxlan),
-    /// A second address on the link with index `parent`, in bridge mode.
+    /// A second hardware address on the link with index `parent`.
     Macvlan {
         /// Index of the link it sits on.
         parent: u32,
+        /// Whom it reaches.
+        mode: MacvlanMode,
     },
+    /// A second IP address on the link with index `parent` (not built into every kernel).
+    Ipvlan {
+        /// Index of the link it sits on; 0: none, which every kernel refuses.
+        parent: u32,
+        /// Switch or router.
+        mode: IpvlanMode,
+    },
+    /// The packets of one VLAN on the link with index `parent` (not built into every kernel).
+    Vlan {
+        /// Index of the link it sits on.
+        parent: u32,
+        /// 1 to 4094.
+        id: u16,
+    },
+}
+
+/// Whom a macvlan link reaches; the kernel's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// Nobody on the same parent.
+    Private = 1,
+    /// Others on the same parent by way of the switch outside.
+    Vepa = 2,
+    /// Others on the same parent.
+    Bridge = 4,
+    /// It has the parent for itself.
+    Passthru = 8,
+}
+
+/// How an ipvlan link passes packets on; the kernel's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvlanMode {
+    /// As a switch.
+    L2 = 0,
+    /// As a router.
+    L3 = 1,
+    /// As a router that asks the host's packet rules.
+    L3s = 2,
 }
 
 impl LinkKind<'_> {
@@ -87,6 +127,18 @@ impl LinkKind<'_> {
             Self::Peer => None,
             Self::Vxlan(_) => Some("vxlan"),
             Self::Macvlan { .. } => Some("macvlan"),
+            Self::Ipvlan { .. } => Some("ipvlan"),
+            Self::Vlan { .. } => Some("vlan"),
+        }
+    }
+
+    /// Index of the link it sits on.
+    pub(super) fn parent(&self) -> Option<u32> {
+        match self {
+            Self::Macvlan { parent, .. } | Self::Ipvlan { parent, .. } | Self::Vlan { parent, .. } => {
+                Some(*parent).filter(|parent| *parent != 0)
+            }
+            _ => None,
         }
     }
 }
@@ -161,6 +213,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// Index of a veth's other end, in that end's namespace.
     pub peer: Option<u32>,
+    /// The group of links it is in; 0 unless somebody put it in one.
+    pub group: u32,
     /// Whether it is set up (not whether there is a carrier).
     pub is_up: bool,
 }

@@ -14,7 +14,7 @@ use drydock_sys::netlink::Subsystem;
 
 pub use changes::Changes;
 pub use exchange::NetlinkError;
-pub use link::{Link, LinkKind, Mac, MacError, NewLink, Vxlan};
+pub use link::{IpvlanMode, Link, LinkKind, Mac, MacError, MacvlanMode, NewLink, Vxlan};
 
 use crate::cidr::Cidr;
 use crate::netns::NetNs;
@@ -124,6 +124,7 @@ fn read_link(body: &[u8]) -> Option<Link> {
         mtu: 0,
         master: None,
         peer: None,
+        group: 0,
         is_up: flags & 1 != 0,
     };
     for (kind, value) in attributes(body.get(16..)?) {
@@ -133,6 +134,7 @@ fn read_link(body: &[u8]) -> Option<Link> {
             4 => link.mtu = u32_at(value, 0)?,
             5 => link.peer = u32_at(value, 0),
             10 => link.master = u32_at(value, 0),
+            27 => link.group = u32_at(value, 0)?,
             18 => link.kind = attribute(value, 1).map(text).unwrap_or_default(),
             _ => {}
         }

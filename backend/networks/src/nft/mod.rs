@@ -1,8 +1,8 @@
 //! nf_tables over netlink: a [`Batch`] of changes to one table is one transaction, which the
 //! kernel takes whole or not at all.
 //!
-//! Only IPv4 tables (`ip`) of our own name are ever touched, so that sweeping up is one
-//! [`Batch::delete_table`]. Begin with [`Batch`]; what a rule can say is in [`Rule`].
+//! Only tables of our own name are ever touched, one for IPv4 (`ip`) and one for IPv6 (`ip6`), so that sweeping
+//! up is one [`Batch::delete_table`] each. Begin with [`Batch`]; what a rule can say is in [`Rule`].
 
 mod rule;
 mod set;
@@ -22,6 +22,15 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NFPROTO_IPV4`.
 const IPV4: u8 = 2;
+
+/// Whose packets a table sees; the kernel's numbers (`NFPROTO_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Ip = 2,
+    /// IPv6.
+    Ip6 = 10,
+}
 
 /// `enum nf_tables_msg_types`.
 #[derive(Clone, Copy)]
@@ -78,13 +87,19 @@ pub enum HookPoint {
 #[must_use]
 pub struct Batch {
     table: String,
+    family: Family,
     steps: Vec<Step>,
 }
 
 impl Batch {
     /// An empty transaction on the IPv4 table `table`.
     pub fn new(table: &str) -> Self {
-        Self { table: table.to_owned(), steps: Vec::new() }
+        Self::of(Family::Ip, table)
+    }
+
+    /// An empty transaction on the table `table` of a family.
+    pub fn of(family: Family, table: &str) -> Self {
+        Self { table: table.to_owned(), family, steps: Vec::new() }
     }
 
     /// Whether it would change nothing.
@@ -100,7 +115,7 @@ impl Batch {
 
     /// Makes the table if it is not there.
     pub fn create_table(self) -> Self {
-        let mut message = request(Kind::NewTable, flag::CREATE);
+        let mut message = self.request(Kind::NewTable, flag::CREATE);
         message.attr_str(1, &self.table);
         let name = format!("create table {}", self.table);
         self.step(name, message)
@@ -108,7 +123,7 @@ impl Batch {
 
     /// Deletes the table with all that is in it; no error when it is not there.
     pub fn delete_table(self) -> Self {
-        let mut message = request(Kind::DeleteTable, 0);
+        let mut message = self.request(Kind::DeleteTable, 0);
         message.attr_str(1, &self.table);
         let name = format!("delete table {}", self.table);
         // Deleting is refused for what is absent: make it first, in the same transaction.
@@ -117,7 +132,7 @@ impl Batch {
 
     /// Adds a chain; one without a hook is only ever jumped to.
     pub fn add_chain(self, chain: &str, hook: Option<Hook>) -> Self {
-        let mut message = request(Kind::NewChain, flag::CREATE);
+        let mut message = self.request(Kind::NewChain, flag::CREATE);
         message.attr_str(1, &self.table).attr_str(3, chain);
         if let Some(hook) = hook {
             message.nest(4, |nest| {
@@ -134,21 +149,21 @@ impl Batch {
 
     /// Empties a chain.
     pub fn flush_chain(self, chain: &str) -> Self {
-        let mut message = request(Kind::DeleteRule, 0);
+        let mut message = self.request(Kind::DeleteRule, 0);
         message.attr_str(1, &self.table).attr_str(2, chain);
         self.step(format!("flush chain {chain}"), message)
     }
 
     /// Deletes an empty chain that nothing jumps to.
     pub fn delete_chain(self, chain: &str) -> Self {
-        let mut message = request(Kind::DeleteChain, 0);
+        let mut message = self.request(Kind::DeleteChain, 0);
         message.attr_str(1, &self.table).attr_str(3, chain);
         self.step(format!("delete chain {chain}"), message)
     }
 
     /// Appends a rule to a chain.
     pub fn add_rule(self, chain: &str, rule: &Rule) -> Self {
-        let mut message = request(Kind::NewRule, flag::CREATE | flag::APPEND);
+        let mut message = self.request(Kind::NewRule, flag::CREATE | flag::APPEND);
         message.attr_str(1, &self.table).attr_str(2, chain);
         message.nest(4, |nest| {
             nest.raw(rule.expressions());
@@ -158,7 +173,7 @@ impl Batch {
 
     /// Adds a named set or map.
     pub fn add_set(self, set: &Set<'_>) -> Self {
-        let mut message = request(Kind::NewSet, flag::CREATE);
+        let mut message = self.request(Kind::NewSet, flag::CREATE);
         message.attr_str(1, &self.table);
         // An id unique in the transaction, by which the kernel tells new sets apart.
         let id = self.steps.len() as u32 + 1;
@@ -179,17 +194,21 @@ impl Batch {
     fn elements(mut self, kind: Kind, flags: u16, verb: &str, set: &str, elements: &[Element]) -> Self {
         // A nest is at most 64 KiB long.
         for some in elements.chunks(256) {
-            let mut message = request(kind, flags);
+            let mut message = self.request(kind, flags);
             message.attr_str(1, &self.table).attr_str(2, set);
             message.nest(3, |list| some.iter().for_each(|element| element.describe(list)));
             self = self.step(format!("{verb} set {set}"), message);
         }
         self
     }
+
+    fn request(&self, kind: Kind, flags: u16) -> Message {
+        request(self.family, kind, flags)
+    }
 }
 
-fn request(kind: Kind, flags: u16) -> Message {
-    Message::new((SUBSYSTEM << 8) | kind as u16, flags, &[IPV4, 0, 0, 0])
+fn request(family: Family, kind: Kind, flags: u16) -> Message {
+    Message::new((SUBSYSTEM << 8) | kind as u16, flags, &[family as u8, 0, 0, 0])
 }
 
 /// A socket to nf_tables, bound for life to the namespace it was opened in.
@@ -227,7 +246,7 @@ impl Nft {
 
     /// Whether the IPv4 table `table` is there.
     pub fn has_table(&mut self, table: &str) -> Result<bool, NetlinkError> {
-        let mut message = request(Kind::GetTable, 0);
+        let mut message = request(Family::Ip, Kind::GetTable, 0);
         message.attr_str(1, table);
         match self.exchange.ask(&format!("find table {table}"), message, |_, _| {}) {
             Ok(()) => Ok(true),

@@ -90,7 +90,7 @@ pub fn bridge(name: &str, gateway: &str) -> Bridge {
         name: name.to_owned(),
         gateway: Some(cidr(gateway)),
         gateway_v6: None,
-        reach: Reach { neighbours: true, outside: true, masquerade: true },
+        reach: Reach::OPEN,
         mtu: None,
     }
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# drydock-engine's and Debian's dockerd's networks in one run: throughput between two containers of a bridge and through a
+# published port, network create and rm, questions to the name server. Rounds are interleaved; medians are printed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dist="${DIST:-$PWD/dist}"
+target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gnu/release"
+rounds="${ROUNDS:-5}" seconds="${SECONDS_EACH:-2}"
+peers=$(bench/peers.sh)
+scratch=$(mktemp --directory /tmp/drydock-bench-XXXXXX)
+pids=()
+declare -A engine_pid
+
+finish() {
+    for name in "${!engine_pid[@]}"; do
+        docker --host "unix://$scratch/$name.sock" rm --force web client >/dev/null 2>&1 || true
+    done
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    rm --recursive --force "$scratch"
+}
+trap finish EXIT
+
+cargo build --quiet --release --package drydock-bench
+bench="$target/drydock-bench"
+mkdir --parents "$scratch/busybox/bin"
+cp /bin/busybox "$scratch/busybox/bin/"
+ln --symbolic busybox "$scratch/busybox/bin/sleep"
+tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
+
+on() { local name=$1; shift; docker --host "unix://$scratch/$name.sock" "$@"; }
+pid_of() { on "$1" inspect --format '{{.State.Pid}}' "$2"; }
+within() { local pid=$1; shift; nsenter --target "$pid" --net "$@"; }
+
+# engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, with two containers of a network.
+engine() {
+    local name=$1
+    shift
+    unshare --net --mount --propagation private sh -c 'ip link set lo up; exec "$@"' sh "$@" \
+        --host "unix://$scratch/$name.sock" --data-root "$scratch/$name/data" --exec-root "$scratch/$name/exec" \
+        --pidfile "$scratch/$name.pid" >"$scratch/$name.log" 2>&1 &
+    pids+=("$!")
+    engine_pid[$name]=$!
+    until curl --silent --fail --unix-socket "$scratch/$name.sock" http://d/_ping >/dev/null; do
+        kill -0 "$!" 2>/dev/null || { tail -n 5 "$scratch/$name.log" >&2; exit 1; }
+    done
+    on "$name" import "$scratch/busybox.tar" bench:latest >/dev/null
+    on "$name" network create own >/dev/null
+    on "$name" run --detach --name web --network own --publish 8080:5001 bench:latest sleep 100000 >/dev/null
+    on "$name" run --detach --name client --network own bench:latest sleep 100000 >/dev/null
+    within "$(pid_of "$name" web)" "$bench" listen 0.0.0.0:5001 >"$scratch/$name.listen" &
+    pids+=("$!")
+    until grep --quiet listening "$scratch/$name.listen"; do kill -0 "$!"; done
+}
+
+median() { sort --general-numeric-sort | awk '{ line[NR] = $0 } END { print line[int((NR + 1) / 2)] }'; }
+milliseconds() { local began; began=$(date +%s%N); "$@" >/dev/null; echo "$(( ($(date +%s%N) - began) / 1000 ))" | awk '{ print $1 / 1000 }'; }
+api() { curl --silent --fail --output /dev/null --unix-socket "$scratch/$1.sock" --request "$2" "http://d$3" "${@:4}"; }
+
+engine ours "$dist/bin/drydock-engine"
+PATH="$peers/usr/sbin:$peers/usr/bin:$PATH" engine dockerd "$peers/usr/sbin/dockerd"
+
+for _ in $(seq "$rounds"); do
+    for name in ours dockerd; do
+        web=$(on "$name" inspect --format '{{.NetworkSettings.Networks.own.IPAddress}}' web)
+        client=$(pid_of "$name" client)
+        within "$client" "$bench" send "$web:5001" "$seconds" >>"$scratch/$name.bridge"
+        within "${engine_pid[$name]}" "$bench" send 127.0.0.1:8080 "$seconds" >>"$scratch/$name.port"
+        within "$client" "$bench" ask 127.0.0.11:53 web "$seconds" >>"$scratch/$name.names"
+        milliseconds api "$name" POST /networks/create --header 'Content-Type: application/json' --data '{"Name":"n"}' >>"$scratch/$name.create"
+        milliseconds api "$name" DELETE /networks/n >>"$scratch/$name.rm"
+    done
+done
+for name in ours dockerd; do
+    echo "$name: container to container $(median <"$scratch/$name.bridge") Gbit/s, published port $(median <"$scratch/$name.port") Gbit/s," \
+        "network create $(median <"$scratch/$name.create") ms, rm $(median <"$scratch/$name.rm") ms," \
+        "names (questions/s, p50 ms, p99 ms) $(median <"$scratch/$name.names")"
+done

@@ -348,11 +348,11 @@ fn networks_can_be_connected_and_disconnected_while_a_container_runs() {
             let routes = Route::open_in(&inside).and_then(|mut route| route.routes()).expect("routes");
             routes.iter().find(|route| route.subnet.prefix() == 0).and_then(|route| route.gateway)
         };
-        service.disconnect(&web.container, "bridge").await.expect("disconnect");
+        service.disconnect(web.clone(), "bridge").await.expect("disconnect");
         assert_eq!(default_route(), Some([10, 7, 0, 1].into()), "the other network leads out now");
-        service.disconnect(&web.container, "back").await.expect("disconnect");
+        service.disconnect(web.clone(), "back").await.expect("disconnect");
         assert_eq!(default_route(), None);
-        let refused = service.disconnect(&web.container, "back").await.unwrap_err().to_string();
+        let refused = service.disconnect(web.clone(), "back").await.unwrap_err().to_string();
         assert!(refused.ends_with("is not connected to network back"), "{refused}");
         service.remove("back").await.expect("remove");
     });
@@ -375,12 +375,12 @@ fn a_fixed_address_is_refused_where_it_cannot_be() {
         for (network, ip, expected) in [
             ("auto", "172.18.0.9", "only when connecting to networks with user configured subnets"),
             ("bridge", "172.17.0.9", "user specified IP address is supported on user defined networks only"),
-            ("chosen", "10.8.0.1", "no configured subnet contains IP address 10.8.0.1"),
+            ("chosen", "10.8.0.1", "no configured subnet or ip-range contain the IP address 10.8.0.1"),
             ("chosen", "10.7.0.5", "Address already in use"),
             ("absent", "10.8.0.1", "network absent not found"),
         ] {
             let refused = service.join(with(network, ip)).await.unwrap_err().to_string();
-            assert!(refused.ends_with(expected), "{refused}");
+            assert!(refused.contains(expected), "{refused}");
         }
     });
 }

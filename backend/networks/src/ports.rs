@@ -25,9 +25,9 @@ const ANY: RangeInclusive<u16> = 32768..=60999;
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another container has it.
-    #[error("Bind for {}:{port} failed: port is already allocated", bracketed(*.host))]
+    #[error("Bind for {host}:{port} failed: port is already allocated")]
     Allocated {
-        /// The host's address.
+        /// The host's address that the other has: it may be every one.
         host: IpAddr,
         /// The port.
         port: u16,
@@ -68,12 +68,11 @@ struct Table {
 }
 
 impl Table {
-    fn is_leased(&self, protocol: Protocol, host: IpAddr, port: u16) -> bool {
-        self.leased.get(&(protocol, port)).is_some_and(|hosts| {
-            hosts.iter().any(|other| {
-                other.is_ipv4() == host.is_ipv4()
-                    && (*other == host || other.is_unspecified() || host.is_unspecified())
-            })
+    /// The address at which somebody has the port already.
+    fn holder(&self, protocol: Protocol, host: IpAddr, port: u16) -> Option<IpAddr> {
+        self.leased.get(&(protocol, port))?.iter().copied().find(|other| {
+            other.is_ipv4() == host.is_ipv4()
+                && (*other == host || other.is_unspecified() || host.is_unspecified())
         })
     }
 }
@@ -86,7 +85,7 @@ pub struct PortLease {
     host: IpAddr,
     port: u16,
     socket: Socket,
-    forwarder: Option<Forwarder>,
+    forwarder: Option<(Forwarder, SocketAddr)>,
 }
 
 /// Never read from under IPv4: packets are translated before they get here.
@@ -122,8 +121,16 @@ impl PortLease {
             Socket::Tcp(listener) => Forwarder::tcp(listener.try_clone()?, target)?,
             Socket::Udp(socket) => Forwarder::udp(socket.try_clone()?, target)?,
         };
-        self.forwarder = Some(forwarder);
+        self.forwarder = Some((forwarder, target));
         Ok(())
+    }
+
+    /// The same port of another address, if anything is passed on: the container is to be found there now.
+    pub fn forward_elsewhere(&mut self, container: IpAddr) -> io::Result<()> {
+        match &self.forwarder {
+            Some((_, target)) => self.forward(SocketAddr::new(container, target.port())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -155,7 +162,7 @@ impl Ports {
     ) -> Result<PortLease, LeaseError> {
         // The lock is kept while the socket is bound, so that two callers never race for a port.
         let mut table = self.table();
-        if table.is_leased(protocol, host, port) {
+        if let Some(host) = table.holder(protocol, host, port) {
             return Err(LeaseError::Allocated { host, port });
         }
         let socket = namespace

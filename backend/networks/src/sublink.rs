@@ -70,6 +70,9 @@ pub enum SublinkError {
         /// The kernel's refusal.
         source: NetlinkError,
     },
+    /// The kernel has no VLANs.
+    #[error("failed to create {0} vlan link: operation not supported")]
+    NoVlans(String),
     /// The kernel has no driver of this kind.
     #[error("this machine's kernel has no {0}: operation not supported")]
     Unsupported(&'static str),
@@ -123,9 +126,12 @@ fn create_vlan(route: &mut Route, name: &str) -> Result<(), SublinkError> {
     let (parent, id) = vlan(name)?;
     let below = route.link(parent).map_err(|_| SublinkError::NoParent(parent.to_owned()))?;
     let link = NewLink::new(name, LinkKind::Vlan { parent: below.index, id });
-    route
-        .apply(Changes::new().add_link(&link).set_group(name, OURS))
-        .map_err(|source| SublinkError::VlanLink { link: name.to_owned(), source })
+    route.apply(Changes::new().add_link(&link).set_group(name, OURS)).map_err(|source| {
+        match source.is_unsupported() {
+            true => SublinkError::NoVlans(name.to_owned()),
+            false => SublinkError::VlanLink { link: name.to_owned(), source },
+        }
+    })
 }
 
 /// `eth0.10`: VLAN 10 of `eth0`.

@@ -99,11 +99,11 @@ async fn connect(
     refuse_shared(&container)?;
     refuse_mixture(&container, &network)?;
     let _one_verb = container.verbs.lock().await;
-    let (name, shown) = if container.status().is_live() {
+    let (name, shown, ports) = if container.status().is_live() {
         let join = crate::container::start::ask_network(&container.record());
         let connected = engine.networks.connect(join, &network.id, settings).await?;
         files::connected(&container, &connected);
-        (connected.network, connected.settings)
+        (connected.network, connected.settings, connected.ports)
     } else {
         if container.record().networks.contains_key(&network.name) {
             return Err(ApiError::forbidden(format!(
@@ -112,9 +112,10 @@ async fn connect(
                 network.name
             )));
         }
-        (network.name, settings)
+        (network.name, settings, None)
     };
     note(&container, |record| {
+        record.ports = ports.unwrap_or_else(|| std::mem::take(&mut record.ports));
         record.macs.extend(mac.map(|mac| (name.clone(), mac)));
         drop(record.networks.insert(name, shown));
     })?;
@@ -147,10 +148,14 @@ async fn disconnect(
             container.id, network.name
         )));
     }
-    if container.status().is_live() {
-        engine.networks.disconnect(&container.id, &network.id).await?;
-    }
+    let ports = if container.status().is_live() {
+        let join = crate::container::start::ask_network(&container.record());
+        engine.networks.disconnect(join, &network.id).await?.1
+    } else {
+        None
+    };
     note(&container, |record| {
+        record.ports = ports.unwrap_or_else(|| std::mem::take(&mut record.ports));
         record.macs.remove(&network.name);
         drop(record.networks.remove(&network.name));
     })?;

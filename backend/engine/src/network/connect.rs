@@ -9,12 +9,12 @@ use drydock_networks::bridge::BridgeError;
 use drydock_networks::netlink::{Changes, NetlinkError, Route};
 use drydock_networks::{NetNs, sublink};
 
-use super::Join;
 use super::join::{JoinError, gateways, has_names, way_out};
 use super::plan::{self, PlanError, Who};
 use super::record::Record;
 use super::service::Inner;
-use super::state::{Endpoint, Sandbox};
+use super::state::Endpoint;
+use super::{Join, PortMap};
 use crate::error::ApiError;
 use crate::id::Id;
 
@@ -49,6 +49,8 @@ pub struct Connected {
     pub hosts: Vec<(String, Vec<String>)>,
     /// Its new `/etc/resolv.conf`, where it has a name server now.
     pub resolv_conf: Option<String>,
+    /// The ports that are open now, where they are others than before.
+    pub ports: Option<PortMap>,
 }
 
 impl Inner {
@@ -73,8 +75,17 @@ impl Inner {
             self.discard(std::iter::once(endpoint), None);
             return Err(error);
         }
+        let ports = match self.follow_way_out(join) {
+            Ok(ports) => ports,
+            Err(error) => {
+                // As if it had never been connected.
+                let _ = self.disconnect(join, &record.name);
+                return Err(error);
+            }
+        };
         self.tell("connect", &record, Some(&join.container));
         Ok(Connected {
+            ports,
             network: record.name.clone(),
             settings: plan::settings(settings, &endpoint, &record),
             hosts: endpoint
@@ -145,10 +156,17 @@ impl Inner {
             && let Some(server) = &sandbox.name_server
         {
             server.set_zones(state.zones(sandbox.endpoints.values()));
+            server.set_forwarding(way_out(&sandbox.endpoints, &state.records(&sandbox.endpoints)).is_some());
         }
     }
 
-    pub(super) fn disconnect(&self, container: &Id, reference: &str) -> Result<String, DisconnectError> {
+    /// Answers the network's name, and the ports that are open now where they are others than before.
+    pub(super) fn disconnect(
+        &self,
+        join: &Join,
+        reference: &str,
+    ) -> Result<(String, Option<PortMap>), DisconnectError> {
+        let container = &join.container;
         let mut state = self.state();
         let network = state.find(reference);
         let record = network.map(|network| network.record.clone());
@@ -157,7 +175,6 @@ impl Inner {
             || DisconnectError::NotConnected { container: container.clone(), network: record.name.clone() };
         let sandbox = state.sandboxes.get_mut(container).ok_or_else(not_connected)?;
         let endpoint = sandbox.endpoints.remove(&record.name).ok_or_else(not_connected)?;
-        self.close_ports(sandbox, &endpoint);
         let (namespace, endpoints) = (sandbox.namespace.clone(), sandbox.endpoints.clone());
         let records = state.records(&endpoints);
         drop(state);
@@ -174,23 +191,12 @@ impl Inner {
             tracing::warn!(container.id = %container, %error, "cannot set the default route");
         }
         self.refresh_names(container);
+        let ports = self.follow_way_out(join).unwrap_or_else(|error| {
+            tracing::warn!(container.id = %container, %error, "published ports are closed");
+            Some(PortMap::default())
+        });
         self.tell("disconnect", &record, Some(container));
-        Ok(record.name.clone())
-    }
-
-    /// Ports that led to this endpoint lead nowhere.
-    fn close_ports(&self, sandbox: &mut Sandbox, endpoint: &Endpoint) {
-        let ours = endpoint.address(true).map(|address| address.ip());
-        if sandbox.leases.is_empty() || sandbox.published_at.map(IpAddr::from) != ours {
-            return;
-        }
-        if !sandbox.publications.is_empty()
-            && let Err(error) = self.host.unpublish(&sandbox.publications)
-        {
-            tracing::warn!(%error, "cannot close published ports");
-        }
-        sandbox.publications.clear();
-        sandbox.leases.clear();
+        Ok((record.name.clone(), ports))
     }
 
     pub(super) fn rename(&self, container: &Id, name: &str) {

@@ -2,7 +2,7 @@
 //! namespace, the links, the rules and the name server. What was made is undone when a step fails.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bollard_stubs::models::EndpointSettings;
@@ -170,24 +170,26 @@ impl Inner {
     }
 
     fn lease_ports(&self, join: &Join, way_out: Option<&str>, draft: &mut Draft) -> Result<(), JoinError> {
-        let way_out = way_out.and_then(|name| Some((draft.endpoints.get(name)?, draft.records.get(name)?)));
-        let address = way_out.and_then(|(endpoint, record)| match endpoint.address(true)?.ip() {
-            IpAddr::V4(ip) => Some((endpoint, record, ip)),
-            IpAddr::V6(_) => None,
-        });
-        // Only a bridge's containers are behind the host's address.
-        let Some((endpoint, record, ip)) = address.filter(|(_, record, _)| record.driver == Driver::Bridge)
-        else {
-            draft.published.ports = ports::unpublished(&join.ports);
-            return Ok(());
-        };
+        let target = way_out.and_then(|name| target(&draft.endpoints, &draft.records, name));
+        let Some((endpoint, record, ip)) = target else { return Ok(()) };
+        draft.published = self.lease_at(join, endpoint, record, ip)?;
+        Ok(())
+    }
+
+    /// Leases a container's ports, which are to lead to one of its endpoints.
+    pub(super) fn lease_at(
+        &self,
+        join: &Join,
+        endpoint: &Endpoint,
+        record: &Record,
+        ip: Ipv4Addr,
+    ) -> Result<Published, JoinError> {
         let leased = ports::lease(&self.ports, self.host.namespace(), &join.ports, ip, record.host_address());
-        draft.published = leased.map_err(|source| JoinError::Publish {
+        leased.map_err(|source| JoinError::Publish {
             name: join.name.clone(),
             endpoint: endpoint.id.clone(),
             source,
-        })?;
-        Ok(())
+        })
     }
 
     /// Plugs an endpoint into its bridge.
@@ -223,8 +225,14 @@ impl Inner {
         sandbox: &NetNs,
         endpoints: &BTreeMap<String, Endpoint>,
     ) -> Result<NameServer, JoinError> {
-        let zones = self.state().zones(endpoints.values());
-        NameServer::start(sandbox, zones, self.names.upstream(&join.dns)).map_err(JoinError::Names)
+        let (zones, records) = {
+            let state = self.state();
+            (state.zones(endpoints.values()), state.records(endpoints))
+        };
+        let upstream = self.names.upstream(&join.dns, sandbox.path());
+        let server = NameServer::start(sandbox, zones, upstream).map_err(JoinError::Names)?;
+        server.set_forwarding(way_out(endpoints, &records).is_some());
+        Ok(server)
     }
 
     fn describe(
@@ -293,6 +301,19 @@ pub(super) fn way_out(
         .filter(|(name, _)| leads_out(name))
         .min_by_key(|(name, endpoint)| (std::cmp::Reverse(endpoint.gateway_priority), (*name).clone()))
         .map(|(name, _)| name.clone())
+}
+
+/// Where published ports lead: only a bridge's containers are behind the host's address.
+pub(super) fn target<'a>(
+    endpoints: &'a BTreeMap<String, Endpoint>,
+    records: &'a BTreeMap<String, Arc<Record>>,
+    way_out: &str,
+) -> Option<(&'a Endpoint, &'a Record, Ipv4Addr)> {
+    let (endpoint, record) = (endpoints.get(way_out)?, records.get(way_out)?);
+    match endpoint.address(true)?.ip() {
+        IpAddr::V4(ip) if record.driver == Driver::Bridge => Some((endpoint, record, ip)),
+        _ => None,
+    }
 }
 
 pub(super) fn gateways(record: &Record) -> Vec<IpAddr> {

@@ -16,6 +16,7 @@ mod plan;
 mod ports;
 mod record;
 mod remove;
+mod republish;
 mod restore;
 mod service;
 mod spares;

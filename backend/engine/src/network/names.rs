@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use bollard_stubs::models::EndpointSettings;
+use drydock_networks::NetNs;
 use drydock_networks::dns::{self, Upstream};
 use drydock_networks::resolv::Resolv;
 
@@ -31,14 +32,21 @@ impl Names {
         }
     }
 
-    /// The servers that a container's name server passes questions on to.
-    pub fn upstream(&self, asked: &[String]) -> Upstream {
+    /// The servers that a container's name server passes questions on to: the host's are asked from our own
+    /// namespace, where a stub on loopback answers; those that somebody chose, from the container's.
+    pub fn upstream(&self, asked: &[String], sandbox: &std::path::Path) -> Upstream {
         let chosen = if asked.is_empty() { &self.dns } else { asked };
         if chosen.is_empty() {
-            // Asked from our own namespace, where a stub on loopback answers.
             return Upstream::new(read("/etc/resolv.conf").addresses());
         }
-        Upstream::new(chosen.iter().filter_map(|server| server.parse().ok()))
+        let servers = Upstream::new(chosen.iter().filter_map(|server| server.parse().ok()));
+        match NetNs::open(sandbox) {
+            Ok(namespace) => servers.asked_in(namespace),
+            Err(error) => {
+                tracing::warn!(%error, "a container's name servers are asked from the host");
+                servers
+            }
+        }
     }
 
     /// The text of a container's `resolv.conf`, with moby's notes on where it comes from.

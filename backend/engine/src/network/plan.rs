@@ -179,12 +179,16 @@ fn take(network: &mut Network, record: &Record, asked: &[IpAddr]) -> Result<Vec<
     })
 }
 
+/// Drawn from the address, which is nobody else's on the network.
 fn mac_of(addresses: &[Cidr]) -> Mac {
-    let v4 = addresses.iter().find_map(|address| match address.ip() {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    v4.map_or(Mac::ZERO, Mac::of_ipv4)
+    let of = |address: &Cidr| match address.ip() {
+        IpAddr::V4(ip) => Mac::of_ipv4(ip),
+        IpAddr::V6(ip) => {
+            let [.., a, b, c, d] = ip.octets();
+            Mac::of_ipv4([a, b, c, d].into())
+        }
+    };
+    addresses.first().map_or(Mac::ZERO, of)
 }
 
 /// In moby's order: name, aliases, short id, host name.

@@ -176,11 +176,6 @@ impl Request<'_> {
     }
 }
 
-/// Ports that are exposed but lead nowhere.
-pub fn unpublished(wanted: &PortMap) -> PortMap {
-    wanted.keys().map(|key| (key.clone(), None)).collect()
-}
-
 /// `80/tcp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Target {

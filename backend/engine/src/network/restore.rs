@@ -11,7 +11,7 @@ use drydock_networks::dns::NameServer;
 use drydock_networks::ipam::{self, AddressBook};
 use drydock_networks::{Cidr, NetNs, sublink};
 
-use super::join::{has_names, shown_addresses};
+use super::join::{has_names, shown_addresses, way_out};
 use super::leave::Remains;
 use super::ports::Published;
 use super::record::{Driver, Record, Subnet, option};
@@ -246,8 +246,10 @@ impl Inner {
         }
         let namespace = sandbox.namespace.clone();
         let zones = state.zones(sandbox.endpoints.values());
-        match NameServer::start(&namespace, zones, self.names.upstream(&join.dns)) {
+        let forwards = way_out(&sandbox.endpoints, &state.records(&sandbox.endpoints)).is_some();
+        match NameServer::start(&namespace, zones, self.names.upstream(&join.dns, &joined.sandbox)) {
             Ok(server) => {
+                server.set_forwarding(forwards);
                 if let Some(sandbox) = state.sandboxes.get_mut(&join.container) {
                     sandbox.name_server = Some(server);
                 }

@@ -25,7 +25,7 @@ use super::record::{Record, Shelf};
 use super::remove::RemoveError;
 use super::spares::Spares;
 use super::state::{Network, State};
-use super::{Join, Joined};
+use super::{Join, Joined, PortMap};
 use crate::config::Config;
 use crate::events::Events;
 use crate::id::Id;
@@ -156,10 +156,15 @@ impl NetworkService {
         }
     }
 
-    /// Disconnects a container that runs from a network; answers the network's name.
-    pub async fn disconnect(&self, container: &Id, network: &str) -> Result<String, DisconnectError> {
-        let (inner, container, network) = (self.inner.clone(), container.clone(), network.to_owned());
-        match tokio::task::spawn_blocking(move || inner.disconnect(&container, &network)).await {
+    /// Disconnects a container that runs from a network; answers the network's name, and the ports that are open
+    /// now where they are others than before.
+    pub async fn disconnect(
+        &self,
+        join: Join,
+        network: &str,
+    ) -> Result<(String, Option<PortMap>), DisconnectError> {
+        let (inner, network) = (self.inner.clone(), network.to_owned());
+        match tokio::task::spawn_blocking(move || inner.disconnect(&join, &network)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DisconnectError::Ending),
         }

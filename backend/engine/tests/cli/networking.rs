@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::machine::Machine;
 
 /// Asks a web server from inside the machine's network.
-fn page(machine: &Machine, address: &str) -> std::io::Result<String> {
+pub fn page(machine: &Machine, address: &str) -> std::io::Result<String> {
     let namespace = drydock_sys::netns::open(&machine.network())?;
     let address: SocketAddr = address.parse().expect("an address");
     std::thread::spawn(move || {

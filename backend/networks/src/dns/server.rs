@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct NameServer {
 struct State {
     zones: RwLock<Zones>,
     upstream: Upstream,
+    /// Whether others may be asked: a container without a way out is not to reach the world by its questions.
+    forwards: AtomicBool,
     turn: AtomicUsize,
 }
 
@@ -59,8 +61,16 @@ impl State {
     async fn answer(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
         match self.decide(packet) {
             Answer::Own(answer) => Some(answer),
-            Answer::Elsewhere => self.upstream.ask(packet, transport).await,
+            Answer::Elsewhere => self.ask_elsewhere(packet, transport).await,
             Answer::Nothing => None,
+        }
+    }
+
+    async fn ask_elsewhere(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
+        if self.forwards.load(Ordering::Relaxed) {
+            self.upstream.ask(packet, transport).await
+        } else {
+            answer::failure(packet)
         }
     }
 }
@@ -78,7 +88,12 @@ impl NameServer {
         Nft::open_in(namespace)
             .and_then(|mut nft| redirect(&mut nft, udp_port, tcp_port))
             .map_err(StartError::Rules)?;
-        let state = Arc::new(State { zones: RwLock::new(zones), upstream, turn: AtomicUsize::new(0) });
+        let state = Arc::new(State {
+            zones: RwLock::new(zones),
+            upstream,
+            forwards: AtomicBool::new(true),
+            turn: AtomicUsize::new(0),
+        });
         let tasks = [
             tokio::spawn(serve_udp(state.clone(), Arc::new(udp))).abort_handle(),
             tokio::spawn(serve_tcp(state.clone(), tcp)).abort_handle(),
@@ -89,6 +104,11 @@ impl NameServer {
     /// From now on these are the container's networks.
     pub fn set_zones(&self, zones: Zones) {
         *self.state.zones.write().unwrap_or_else(PoisonError::into_inner) = zones;
+    }
+
+    /// Whether questions about the world are passed on; at the start they are.
+    pub fn set_forwarding(&self, forwards: bool) {
+        self.state.forwards.store(forwards, Ordering::Relaxed);
     }
 }
 
@@ -146,7 +166,7 @@ async fn serve_udp(state: Arc<State>, socket: Arc<UdpSocket>) {
             Answer::Elsewhere if in_hand.len() < MOST_AT_ONCE => {
                 let (state, socket, question) = (state.clone(), socket.clone(), question.to_vec());
                 in_hand.spawn(async move {
-                    if let Some(answer) = state.upstream.ask(&question, Transport::Udp).await {
+                    if let Some(answer) = state.ask_elsewhere(&question, Transport::Udp).await {
                         send_udp(&socket, client, &question, answer).await;
                     }
                 });

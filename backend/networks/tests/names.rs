@@ -123,7 +123,7 @@ fn a_leased_port_is_nobody_elses_until_it_is_dropped() {
     let (any, local) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into());
     let lease = ports.lease(&host, Protocol::Tcp, any, 8080).unwrap();
     let refused = ports.lease(&host, Protocol::Tcp, local, 8080).unwrap_err();
-    assert_eq!(refused.to_string(), "Bind for 127.0.0.1:8080 failed: port is already allocated");
+    assert_eq!(refused.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
     let udp = ports.lease(&host, Protocol::Udp, any, 8080).unwrap();
     let theirs = host.run(|| std::net::TcpListener::bind("0.0.0.0:8080")).unwrap();
     assert!(theirs.is_err(), "a program of the host");

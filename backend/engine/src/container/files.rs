@@ -10,8 +10,13 @@ const LOCALHOST: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-
 fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
 
 /// Writes them into `dir`; answers destinations and where they lie.
-pub fn write(dir: &Path, record: &Record, joined: &Joined) -> io::Result<Vec<(&'static str, PathBuf)>> {
-    let hosts = hosts(record, joined);
+pub fn write(
+    dir: &Path,
+    record: &Record,
+    joined: &Joined,
+    gateways: &[String],
+) -> io::Result<Vec<(&'static str, PathBuf)>> {
+    let hosts = hosts(record, joined, gateways);
     let hostname = format!("{}\n", record.hostname());
     let files = [
         ("/etc/resolv.conf", "resolv.conf", joined.resolv_conf.as_str()),
@@ -28,15 +33,15 @@ pub fn write(dir: &Path, record: &Record, joined: &Joined) -> io::Result<Vec<(&'
     Ok(written)
 }
 
-fn hosts(record: &Record, joined: &Joined) -> String {
+fn hosts(record: &Record, joined: &Joined, gateways: &[String]) -> String {
     // Who shares the host's network shares its names.
     let own = (record.network_mode() == "host").then(|| read("/etc/hosts")).filter(|text| !text.is_empty());
     let mut text = own.unwrap_or_else(|| LOCALHOST.to_owned());
     for entry in record.host_config.extra_hosts.iter().flatten() {
         // `name:address`; an IPv6 address has colons of its own.
         if let Some((name, address)) = entry.split_once([':', '=']) {
-            let address = if address == "host-gateway" { gateway(joined) } else { address.to_owned() };
-            text.push_str(&format!("{address}\t{name}\n"));
+            let meant = if address == "host-gateway" { gateways.to_vec() } else { vec![address.to_owned()] };
+            meant.iter().for_each(|address| text.push_str(&format!("{address}\t{name}\n")));
         }
     }
     for (address, names) in &joined.hosts {
@@ -55,11 +60,6 @@ fn in_full(name: &str, record: &Record) -> String {
         None if !domain.is_empty() => format!("{name}.{domain} {name}"),
         None => name.to_owned(),
     }
-}
-
-fn gateway(joined: &Joined) -> String {
-    let gateways = joined.endpoints.values().filter_map(|endpoint| endpoint.gateway.clone());
-    gateways.into_iter().find(|gateway| !gateway.is_empty()).unwrap_or_else(|| "127.0.0.1".into())
 }
 
 /// A container that shares the host's network, or has none, is known to itself by name.

@@ -207,7 +207,7 @@ async fn bring_up(engine: &Arc<Engine>, container: &Arc<Container>) -> Result<(C
     engine.defaults.apply(&mut record.host_config);
     let files = match &network {
         Choice::Join(_) if record.sandbox.is_none() => shared_files(engine, &record)?,
-        _ => files::write(&container.dir, &record, &joined)
+        _ => files::write(&container.dir, &record, &joined, &engine.networks.host_gateways())
             .map_err(|source| StartError::Files { path: container.dir.clone(), source })?,
     };
     prepare_root(&root, &record)?;

@@ -49,6 +49,9 @@ impl Inner {
         if let Err(error) = self.host.write_rules(&bridges, &publications) {
             tracing::error!(%error, "cannot write packet rules: networks are not isolated, ports are closed");
         }
+        if let Err(error) = self.host.ensure_user_chain() {
+            tracing::warn!(%error, "there is no chain DOCKER-USER");
+        }
         for (join, joined) in &live {
             self.answer_again(join, joined);
         }

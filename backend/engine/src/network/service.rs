@@ -211,6 +211,13 @@ impl NetworkService {
         state.find(reference).map(|network| Inspected::new(network, true))
     }
 
+    /// What `host-gateway` means: the host as the default bridge knows it, whatever network a container has.
+    pub fn host_gateways(&self) -> Vec<String> {
+        let state = self.inner.state();
+        let subnets = state.find("bridge").map(|network| network.record.subnets.clone()).unwrap_or_default();
+        subnets.iter().filter_map(|subnet| Some(subnet.gateway?.to_string())).collect()
+    }
+
     /// All that match, in order of name; without their containers, as moby lists them.
     pub fn list(&self, filters: &Filters) -> Vec<Inspected> {
         let state = self.inner.state();

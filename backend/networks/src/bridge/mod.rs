@@ -5,6 +5,7 @@
 //! the kernel waits until no processor uses them: do that off the hot path.
 
 mod rules;
+mod user_chain;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

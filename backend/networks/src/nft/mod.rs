@@ -39,6 +39,7 @@ enum Kind {
     GetTable = 1,
     DeleteTable = 2,
     NewChain = 3,
+    GetChain = 4,
     DeleteChain = 5,
     NewRule = 6,
     DeleteRule = 8,
@@ -163,7 +164,16 @@ impl Batch {
 
     /// Appends a rule to a chain.
     pub fn add_rule(self, chain: &str, rule: &Rule) -> Self {
-        let mut message = self.request(Kind::NewRule, flag::CREATE | flag::APPEND);
+        self.rule(flag::CREATE | flag::APPEND, chain, rule)
+    }
+
+    /// Puts a rule before all others of a chain.
+    pub fn insert_rule(self, chain: &str, rule: &Rule) -> Self {
+        self.rule(flag::CREATE, chain, rule)
+    }
+
+    fn rule(self, flags: u16, chain: &str, rule: &Rule) -> Self {
+        let mut message = self.request(Kind::NewRule, flags);
         message.attr_str(1, &self.table).attr_str(2, chain);
         message.nest(4, |nest| {
             nest.raw(rule.expressions());
@@ -248,7 +258,18 @@ impl Nft {
     pub fn has_table(&mut self, table: &str) -> Result<bool, NetlinkError> {
         let mut message = request(Family::Ip, Kind::GetTable, 0);
         message.attr_str(1, table);
-        match self.exchange.ask(&format!("find table {table}"), message, |_, _| {}) {
+        self.has(&format!("find table {table}"), message)
+    }
+
+    /// Whether the IPv4 table `table` has a chain `chain`.
+    pub fn has_chain(&mut self, table: &str, chain: &str) -> Result<bool, NetlinkError> {
+        let mut message = request(Family::Ip, Kind::GetChain, 0);
+        message.attr_str(1, table).attr_str(3, chain);
+        self.has(&format!("find chain {chain}"), message)
+    }
+
+    fn has(&mut self, step: &str, message: Message) -> Result<bool, NetlinkError> {
+        match self.exchange.ask(step, message, |_, _| {}) {
             Ok(()) => Ok(true),
             Err(error) if error.is_missing() => Ok(false),
             Err(error) => Err(error),

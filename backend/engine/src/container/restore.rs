@@ -33,6 +33,12 @@ pub async fn restore(engine: &Arc<Engine>) {
     stray::end(engine, &ended).await;
     let sandboxes = live.iter().filter_map(|(container, _)| sandbox(&container.record())).collect();
     engine.networks.restore(sandboxes).await;
+    for (container, _) in &live {
+        let record = container.record();
+        if record.network_mode() == "host" {
+            engine.networks.welcome(&container.id, &record.name, record.networks.get("host"));
+        }
+    }
     for (container, (control, state, pid)) in live {
         take_over(engine, &container, control, state, pid).await;
     }

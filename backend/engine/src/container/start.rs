@@ -302,9 +302,8 @@ async fn join(
 ) -> Result<(Joined, Choice), StartError> {
     let mode = record.network_mode();
     if mode == "host" {
-        container.note(|record| {
-            record.networks.entry("host".into()).or_default();
-        });
+        let shown = engine.networks.welcome(&container.id, &record.name, None).unwrap_or_default();
+        container.note(|record| record.networks.insert("host".into(), shown));
         return Ok((files::without_sandbox(true), Choice::Host));
     }
     if let Some(other) = container_of(Some(mode)) {

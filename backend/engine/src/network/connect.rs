@@ -201,6 +201,11 @@ impl Inner {
 
     pub(super) fn rename(&self, container: &Id, name: &str) {
         let mut state = self.state();
+        if let Some(mut guest) = state.guests.get(container).cloned() {
+            name.clone_into(&mut guest.container_name);
+            state.rename(&guest);
+            state.guests.insert(container.clone(), guest);
+        }
         let Some(sandbox) = state.sandboxes.get_mut(container) else { return };
         let mut renamed = Vec::new();
         for endpoint in sandbox.endpoints.values_mut() {

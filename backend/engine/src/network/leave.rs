@@ -29,6 +29,7 @@ pub enum LeaveError {
 impl Inner {
     /// Takes a container's sandbox away. Nothing happens when there is none.
     pub(super) fn leave(&self, container: &Id) -> Result<(), LeaveError> {
+        self.see_off(container);
         let (sandbox, records) = {
             let mut state = self.state();
             let Some(sandbox) = state.sandboxes.remove(container) else { return Ok(()) };

@@ -7,6 +7,7 @@
 
 mod connect;
 mod create;
+mod guests;
 mod inspect;
 mod join;
 mod leave;

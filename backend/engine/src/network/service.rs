@@ -135,6 +135,17 @@ impl NetworkService {
         }
     }
 
+    /// A container with the host's network is on the network `host`; answers what `inspect` shows of that. `shown` is
+    /// what it showed before, when the engine has been started anew.
+    pub fn welcome(
+        &self,
+        container: &Id,
+        name: &str,
+        shown: Option<&EndpointSettings>,
+    ) -> Option<EndpointSettings> {
+        self.inner.welcome(container, name, shown)
+    }
+
     /// Gives everything of the container's sandbox back: ports, addresses, links, namespace. Goes on after a
     /// failing step and reports the first. Nothing happens when there is no sandbox.
     pub async fn leave(&self, container: &Id) -> Result<(), LeaveError> {

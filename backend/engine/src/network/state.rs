@@ -147,6 +147,8 @@ pub struct Sandbox {
 pub struct State {
     pub networks: HashMap<Id, Network>,
     pub sandboxes: HashMap<Id, Sandbox>,
+    /// Containers with the host's network, by id.
+    pub guests: HashMap<Id, Endpoint>,
 }
 
 impl State {

@@ -172,3 +172,23 @@ fn an_engine_that_dies_while_it_makes_networks_leaves_no_link_without_a_network(
     let rules = machine.inside("nft").args(["list", "table", "ip", "drydock"]).output().expect("nft");
     assert!(!String::from_utf8_lossy(&rules.stdout).contains("br-"), "{rules:?}");
 }
+
+#[test]
+fn a_container_with_the_hosts_network_is_on_the_network_called_host() {
+    let mut machine = Machine::new();
+    machine.docker(["run", "-d", "--name", "guest", "--network", "host", "busybox", "sleep", "1000"]).ok();
+    let members = |machine: &Machine| {
+        let format = "{{range .Containers}}{{.Name}} {{.EndpointID}} {{.IPv4Address}}{{end}}";
+        machine.docker(["network", "inspect", "-f", format, "host"]).ok()
+    };
+    let endpoint = machine.inspect("guest", "{{.NetworkSettings.Networks.host.EndpointID}}");
+    assert_eq!(endpoint.len(), 64);
+    assert_eq!(members(&machine), format!("guest {endpoint}"));
+    machine.kill_engine();
+    machine.start_engine();
+    assert_eq!(members(&machine), format!("guest {endpoint}"));
+    machine.docker(["rename", "guest", "visitor"]).ok();
+    assert!(members(&machine).starts_with("visitor "));
+    machine.docker(["kill", "visitor"]).ok();
+    machine.until("nobody is there", |machine| members(machine).is_empty());
+}

@@ -22,8 +22,9 @@ pub(super) enum Answer {
     Nothing,
 }
 
-/// Decides about one packet. `turn` rotates the addresses of a name that has several.
-pub(super) fn decide(packet: &[u8], zones: &Zones, turn: usize) -> Answer {
+/// Decides about one packet. `turn` rotates the addresses of a name that has several, and is asked for those alone:
+/// clients ask for IPv4 and IPv6 by turns.
+pub(super) fn decide(packet: &[u8], zones: &Zones, turn: impl FnOnce() -> usize) -> Answer {
     let Ok(request) = Message::from_vec(packet) else { return Answer::Nothing };
     if request.message_type() != MessageType::Query {
         return Answer::Nothing;
@@ -43,8 +44,10 @@ pub(super) fn decide(packet: &[u8], zones: &Zones, turn: usize) -> Answer {
             } else {
                 let wants_v4 = query.query_type() == RecordType::A;
                 addresses.retain(|ip| ip.is_ipv4() == wants_v4);
-                let middle = turn.checked_rem(addresses.len()).unwrap_or(0);
-                addresses.rotate_left(middle);
+                if addresses.len() > 1 {
+                    let middle = turn() % addresses.len();
+                    addresses.rotate_left(middle);
+                }
                 Some(addresses.into_iter().map(address_data).collect::<Vec<_>>())
             }
         }
@@ -143,7 +146,7 @@ mod tests {
         let zone = Arc::new(Zone::new("net"));
         zone.insert([10, 0, 0, 2].into(), &["web".into(), "all".into()]);
         zone.insert([10, 0, 0, 3].into(), &["db".into(), "all".into()]);
-        match decide(&ask(name, kind), &Zones(vec![zone.into()]), turn) {
+        match decide(&ask(name, kind), &Zones(vec![zone.into()]), || turn) {
             Answer::Own(bytes) => {
                 let message = Message::from_vec(&bytes).unwrap();
                 assert_eq!((message.id(), message.response_code()), (7, ResponseCode::NoError));
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn rubbish_has_no_answer() {
-        assert!(matches!(decide(b"rubbish", &Zones::default(), 0), Answer::Nothing));
+        assert!(matches!(decide(b"rubbish", &Zones::default(), || 0), Answer::Nothing));
         assert!(failure(b"rubbish").is_none());
     }
 

@@ -54,7 +54,7 @@ struct State {
 
 impl State {
     fn decide(&self, packet: &[u8]) -> Answer {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
         answer::decide(packet, &self.zones.read().unwrap_or_else(PoisonError::into_inner), turn)
     }
 

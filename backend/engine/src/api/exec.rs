@@ -74,8 +74,9 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
     } else {
         Streams { stdin: config.attach_stdin, stdout: config.attach_stdout, stderr: config.attach_stderr }
     };
-    exec.claim()?;
+    let claimed = exec.claim();
     if wanted.detach {
+        claimed?;
         let (stream, first) = exec.start(&engine, size, streams).await?;
         tokio::spawn(async move {
             let exit = ShimReader::new(stream, first).to_the_end().await;
@@ -83,6 +84,11 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
         });
         return Ok(StatusCode::OK.into_response());
     }
+    // To who stays, moby says it in the stream that it was started before: compose counts on that.
+    let again = match claimed {
+        Err(error @ (ExecError::AlreadyRun(_) | ExecError::AlreadyRunning(_))) => Some(error.to_string()),
+        claimed => claimed.map(|()| None)?,
+    };
     let tty = exec.config.tty;
     // It is this request that says how its answer is framed, whatever the process has.
     let kind = if wanted.tty { Kind::Raw } else { Kind::Multiplexed };
@@ -93,6 +99,10 @@ async fn start(State(engine): State<Arc<Engine>>, Path(id): Path<String>, reques
         close_stdin: true,
         detach: (tty && streams.stdin).then_some(keys),
     };
+    if let Some(text) = again {
+        tokio::spawn(async move { explain(client.open().await.ok(), &text, plan.raw).await });
+        return Ok(response);
+    }
     tokio::spawn(serve(engine, exec, client, (size, streams), plan));
     Ok(response)
 }

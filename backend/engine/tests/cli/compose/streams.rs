@@ -110,6 +110,7 @@ fn watched_files_go_into_the_running_container() {
     );
     project.write("Dockerfile", "FROM busybox\nCOPY src /src\nCMD sleep 1000\n");
     project.write("src/page", "old\n");
+    project.write("src/gone", "soon\n");
     project.compose(["up", "-d", "--build"]).ok();
     let id = project.inspect("app", "{{.Id}}");
     let mut watching = project.command(["watch", "--no-up"]).stdout(Stdio::piped()).spawn().expect("compose");
@@ -120,6 +121,9 @@ fn watched_files_go_into_the_running_container() {
     project.machine.until("the page is new", |_| {
         project.compose(["exec", "-T", "app", "cat", "/src/page"]).out == "new\n"
     });
+    // Compose starts the process that removes it twice, and reads the refusal in its stream.
+    std::fs::remove_file(project.folder().join("src/gone")).expect("a file");
+    project.machine.until("what is gone is gone there", |_| project.shell("app", "ls /src") == "page");
     assert_eq!(project.inspect("app", "{{.Id}}"), id);
     project.write("Dockerfile", "FROM busybox\nCOPY src /src\nENV BUILT=again\nCMD sleep 1000\n");
     project.machine.until("it is built again", |_| {

@@ -192,3 +192,24 @@ fn a_container_with_the_hosts_network_is_on_the_network_called_host() {
     machine.docker(["kill", "visitor"]).ok();
     machine.until("nobody is there", |machine| members(machine).is_empty());
 }
+
+#[test]
+fn a_container_that_ends_while_it_is_connected_leaves_nothing() {
+    let machine = Machine::new();
+    machine.docker(["network", "create", "own"]).ok();
+    let links = || {
+        let output = machine.inside("ip").args(["-o", "link"]).output().expect("ip");
+        String::from_utf8_lossy(&output.stdout).matches("veth").count()
+    };
+    for at in 0..12 {
+        let life = format!("0.{at:02}");
+        machine.docker(["run", "-d", "--name", "brief", "busybox", "sleep", &life]).ok();
+        // It may be too late for that, or just in time.
+        machine.docker(["network", "connect", "own", "brief"]);
+        machine.until("it ends", |machine| machine.inspect("brief", "{{.State.Status}}") == "exited");
+        machine.docker(["rm", "brief"]).ok();
+    }
+    machine.until("its links are gone", |_| links() == 0);
+    assert_eq!(machine.docker(["network", "inspect", "-f", "{{len .Containers}}", "own"]).ok(), "0");
+    machine.docker(["network", "rm", "own"]).ok();
+}

@@ -145,6 +145,20 @@ mod tests {
     }
 
     #[test]
+    fn tasks_of_a_service_have_a_name_with_a_dot() {
+        let zone = Arc::new(Zone::new("front"));
+        let [vip, one, two] = [10, 11, 12].map(|last| IpAddr::from([10, 0, 0, last]));
+        zone.insert(vip, &["web".into()]);
+        for task in [one, two] {
+            zone.insert(task, &["web.1".into(), "tasks.web".into()]);
+        }
+        let zones = Zones(vec![zone.into()]);
+        assert_eq!(zones.addresses("web"), [vip]);
+        assert_eq!(zones.addresses("tasks.web"), [one, two]);
+        assert_eq!(zones.addresses("tasks.web.front"), [one, two]);
+    }
+
+    #[test]
     fn a_link_names_whoever_has_the_other_name_now() {
         let zone = Arc::new(Zone::new("front.end"));
         let zones = Zones(vec![View::from(zone.clone()).with_aliases([("DB".into(), "mysql".into())])]);

@@ -165,8 +165,7 @@ impl Inner {
         if !request.enable_ipv4.unwrap_or(true) && !request.enable_ipv6.unwrap_or(false) {
             return Err(CreateError::NoFamily);
         }
-        let options: BTreeMap<String, String> =
-            request.options.clone().unwrap_or_default().into_iter().collect();
+        let options = self.options_of(driver, &request);
         let is_internal = request.internal.unwrap_or(false);
         options::check(driver, &options, is_internal)?;
         let ours: Vec<Cidr> = state
@@ -201,6 +200,16 @@ impl Inner {
         Ok(record)
     }
 
+    /// What was asked for, and what the daemon was told to give every network of the driver.
+    fn options_of(&self, driver: Driver, request: &NetworkCreateRequest) -> BTreeMap<String, String> {
+        let mut options: BTreeMap<String, String> =
+            request.options.clone().unwrap_or_default().into_iter().collect();
+        for (option, value) in self.default_options.get(driver.name()).into_iter().flatten() {
+            options.entry(option.clone()).or_insert_with(|| value.clone());
+        }
+        options
+    }
+
     fn make(&self, record: &Record) -> Result<(), CreateError> {
         // The record first: what has no record is nobody's to sweep.
         self.shelf
@@ -223,7 +232,8 @@ impl Inner {
             .host
             .create_bridge(&bridge)
             .map_err(|source| CreateError::Bridge { link: bridge.name.clone(), source });
-        if bridge.gateway_v6.is_some()
+        if self.forwards
+            && bridge.gateway_v6.is_some()
             && let Err(error) = self.host.enable_forwarding_v6()
         {
             tracing::warn!(%error, "IPv6 packets will not be passed on");

@@ -157,6 +157,9 @@ impl Inner {
         let who = Who { container: &join.container, name: &join.name, hostname: &join.hostname };
         let mut state = self.state();
         for (reference, settings) in &join.networks {
+            if self.is_without(reference) {
+                continue;
+            }
             let prefix = state.find(reference).map_or("eth", |network| network.record.link_prefix());
             let link = format!("{prefix}{}", draft.endpoints.len());
             let endpoint =
@@ -167,6 +170,11 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// With `--bridge none` a container of the default bridge has its loopback alone.
+    fn is_without(&self, reference: &str) -> bool {
+        reference == "bridge" && self.default_bridge.is_none()
     }
 
     fn lease_ports(&self, join: &Join, way_out: Option<&str>, draft: &mut Draft) -> Result<(), JoinError> {
@@ -252,6 +260,8 @@ impl Inner {
             .values()
             .flat_map(|endpoint| &endpoint.addresses)
             .map(|address| (address.ip().to_string(), vec![join.hostname.clone()]));
+        let without = join.networks.iter().filter(|(reference, _)| self.is_without(reference));
+        let without = without.map(|(name, asked)| (name.clone(), asked.clone()));
         // Elsewhere the name server knows them.
         let on_default = records.values().any(|record| record.is_default_bridge());
         let linked = if on_default { names::linked(&self.state(), &join.links) } else { Vec::new() };
@@ -259,7 +269,7 @@ impl Inner {
         Joined {
             sandbox: sandbox.path().to_owned(),
             sandbox_id: id.to_string(),
-            endpoints: endpoints.iter().map(shown).collect(),
+            endpoints: endpoints.iter().map(shown).chain(without).collect(),
             ports,
             resolv_conf: self.names.resolv_conf(join, has_names(records)),
             hosts: linked.chain(own).collect(),

@@ -7,6 +7,7 @@
 
 mod connect;
 mod create;
+mod default_bridge;
 mod guests;
 mod inspect;
 mod join;

@@ -7,6 +7,7 @@ use drydock_networks::Cidr;
 use drydock_networks::ipam::AddressError;
 use drydock_networks::netlink::Mac;
 
+use super::default_bridge::way_out_name;
 use super::names::{self, LinkError};
 use super::record::{Driver, Record};
 use super::state::{Endpoint, Network, State};
@@ -231,5 +232,9 @@ pub fn settings(asked: &EndpointSettings, endpoint: &Endpoint, record: &Record) 
 
 /// Where packets to the world leave a network, if they may.
 pub fn gateway(record: &Record, is_ipv4: bool) -> Option<IpAddr> {
-    if record.internal { None } else { record.subnet(is_ipv4)?.gateway }
+    if record.internal {
+        return None;
+    }
+    let subnet = record.subnet(is_ipv4)?;
+    subnet.auxiliary.get(way_out_name(is_ipv4)).copied().or(subnet.gateway)
 }

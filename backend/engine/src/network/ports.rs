@@ -51,7 +51,7 @@ pub fn lease(
     host: &NetNs,
     wanted: &PortMap,
     container: Ipv4Addr,
-    default_host: Ipv4Addr,
+    default_host: IpAddr,
 ) -> Result<Published, PublishError> {
     let mut published = Published { container: Some(container), ..Published::default() };
     let mut keys: Vec<_> = wanted.iter().collect();
@@ -105,15 +105,16 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// One lease, or two of the same number where both families were meant.
-    fn lease(&self, binding: &PortBinding, default_host: Ipv4Addr) -> Result<Vec<PortLease>, PublishError> {
+    fn lease(&self, binding: &PortBinding, default_host: IpAddr) -> Result<Vec<PortLease>, PublishError> {
         let text = binding.host_port.as_deref().unwrap_or_default();
         let range = port_range(text)?;
         let asked = binding.host_ip.as_deref().unwrap_or_default();
         let address = match asked {
-            "" => IpAddr::V4(default_host),
+            "" => default_host,
             text => text.parse().map_err(|_| PublishError::Address(text.to_owned()))?,
         };
-        let is_both = asked.is_empty() && default_host.is_unspecified() && has_ipv6(self.host);
+        let is_every_ipv4 = default_host == IpAddr::from([0, 0, 0, 0]);
+        let is_both = asked.is_empty() && is_every_ipv4 && has_ipv6(self.host);
         let twin = is_both.then_some(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
         // Leases of ports whose twin is somebody's are kept until another is found: the next draw skips them.
         let mut in_vain = Vec::new();

@@ -184,9 +184,9 @@ impl Record {
     }
 
     /// Where its ports are published unless a container says so.
-    pub fn host_address(&self) -> std::net::Ipv4Addr {
+    pub fn host_address(&self) -> IpAddr {
         let asked = self.options.get(option::HOST_ADDRESS).and_then(|ip| ip.parse().ok());
-        asked.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED)
+        asked.unwrap_or(IpAddr::from([0, 0, 0, 0]))
     }
 }
 

@@ -8,31 +8,24 @@ use std::sync::Arc;
 
 use drydock_networks::bridge::{Bridge, Protocol, Publication};
 use drydock_networks::dns::NameServer;
-use drydock_networks::ipam::{self, AddressBook};
-use drydock_networks::{Cidr, NetNs, sublink};
+use drydock_networks::{NetNs, sublink};
 
 use super::join::{has_names, shown_addresses, way_out};
 use super::leave::Remains;
 use super::ports::Published;
-use super::record::{Driver, Record, Subnet, option};
+use super::record::{Driver, Record, Subnet};
 use super::service::Inner;
 use super::state::{Endpoint, Network, Sandbox, host_link, is_host_link};
 use super::{Join, Joined, names, ports};
 use crate::id::Id;
 
-/// moby's own name for the default bridge, and ours where another engine has that one.
-const DOCKER0: &str = "docker0";
-const BESIDE_DOCKER0: &str = "drydock0";
-
 impl Inner {
     /// Blocks for the kernel. Goes on after every failure: an engine without one network is better
     /// than none.
     pub(super) fn restore(&self, live: Vec<(Join, Joined)>) {
-        if let Err(error) = self.host.enable_forwarding() {
-            tracing::warn!(%error, "containers will not reach beyond this host");
-        }
         self.ensure_predefined();
         let bridges = self.bridges();
+        self.ensure_forwarding(&bridges);
         for bridge in &bridges {
             if let Err(error) = self.host.ensure_bridge(bridge) {
                 tracing::error!(network.link = bridge.name, %error, "cannot make a bridge");
@@ -59,6 +52,21 @@ impl Inner {
         self.spares.begin();
     }
 
+    /// `--ip-forward=false` leaves the host's own setting alone.
+    fn ensure_forwarding(&self, bridges: &[Bridge]) {
+        if !self.forwards {
+            return;
+        }
+        if let Err(error) = self.host.enable_forwarding() {
+            tracing::warn!(%error, "containers will not reach beyond this host");
+        }
+        if bridges.iter().any(|bridge| bridge.gateway_v6.is_some())
+            && let Err(error) = self.host.enable_forwarding_v6()
+        {
+            tracing::warn!(%error, "IPv6 packets will not be passed on");
+        }
+    }
+
     fn bridges(&self) -> Vec<Bridge> {
         self.state().networks.values().filter_map(|network| network.record.bridge()).collect()
     }
@@ -77,83 +85,17 @@ impl Inner {
 
     /// The three networks every engine has.
     fn ensure_predefined(&self) {
-        for (name, driver) in [("host", Driver::Host), ("none", Driver::Null), ("bridge", Driver::Bridge)] {
+        for (name, driver) in [("host", Driver::Host), ("none", Driver::Null)] {
             if self.state().find(name).is_some() {
                 continue;
             }
-            let record = match driver {
-                Driver::Bridge => match self.default_bridge() {
-                    Some(record) => record,
-                    None => continue,
-                },
-                driver => predefined(name, driver, Vec::new(), BTreeMap::new()),
-            };
+            let record = predefined(name, driver, Vec::new(), BTreeMap::new());
             if let Err(error) = self.shelf.save(&record) {
                 tracing::warn!(network.name = name, %error, "cannot keep a network's record");
             }
             self.state().networks.insert(record.id.clone(), Network::new(record));
         }
-        self.heed_flags();
-    }
-
-    /// `--bip` and `--mtu` may have changed since the record was made.
-    fn heed_flags(&self) {
-        let Some(address) = self.default_bridge.address else { return };
-        let mut state = self.state();
-        let Some(network) = state.find_mut("bridge") else { return };
-        let current = network.record.subnets.first().map(|subnet| (subnet.cidr, subnet.gateway));
-        if current == Some((address.network(), Some(address.ip()))) {
-            return;
-        }
-        let mut record = (*network.record).clone();
-        record.subnets = vec![subnet(address.network(), address)];
-        if let Err(error) = self.shelf.save(&record) {
-            tracing::warn!(%error, "cannot keep the default bridge's record");
-        }
-        *network = Network::new(record);
-    }
-
-    /// `docker0` with the address it has, the one asked for, or the first that is free.
-    fn default_bridge(&self) -> Option<Record> {
-        let mut link = self.default_bridge.link.clone()?;
-        if link == DOCKER0 && self.is_somebodys(&link) {
-            // Another engine's containers have addresses there that we know nothing of.
-            tracing::warn!("{DOCKER0} belongs to another engine: the default bridge is {BESIDE_DOCKER0}");
-            link = BESIDE_DOCKER0.to_owned();
-        }
-        let address = self.default_bridge.address.or_else(|| self.address_of(&link)).or_else(|| {
-            let taken = self.host.taken_subnets().unwrap_or_default();
-            let subnet = ipam::choose_subnet(&self.pools, &taken).ok()?;
-            let gateway = AddressBook::new(subnet, None).allocate().ok()?;
-            Cidr::new(gateway, subnet.prefix())
-        });
-        let Some(address) = address else {
-            tracing::error!("no subnet is free for the default bridge");
-            return None;
-        };
-        let options = [
-            (option::DEFAULT, "true".to_owned()),
-            (option::ICC, "true".to_owned()),
-            (option::MASQUERADE, "true".to_owned()),
-            (option::HOST_ADDRESS, Ipv4Addr::UNSPECIFIED.to_string()),
-            (option::NAME, link),
-            (option::MTU, self.default_bridge.mtu.unwrap_or(1500).to_string()),
-        ];
-        let options = options.map(|(name, value)| (name.to_owned(), value)).into();
-        Some(predefined("bridge", Driver::Bridge, vec![subnet(address.network(), address)], options))
-    }
-
-    /// Whether a bridge has ports that are not ours.
-    fn is_somebodys(&self, bridge: &str) -> bool {
-        let links = self.host.links().unwrap_or_default();
-        let index = links.iter().find(|link| link.name == bridge).map(|link| link.index);
-        index.is_some() && links.iter().any(|link| link.master == index && !is_host_link(&link.name))
-    }
-
-    /// The IPv4 address of a link that is there already.
-    fn address_of(&self, link: &str) -> Option<Cidr> {
-        let index = self.host.links().ok()?.into_iter().find(|found| found.name == link)?.index;
-        self.host.address_of(index).ok()?
+        self.renew_default_bridge();
     }
 
     /// Takes over what a running container has.
@@ -317,7 +259,12 @@ impl Inner {
     }
 }
 
-fn predefined(name: &str, driver: Driver, subnets: Vec<Subnet>, options: BTreeMap<String, String>) -> Record {
+pub(super) fn predefined(
+    name: &str,
+    driver: Driver,
+    subnets: Vec<Subnet>,
+    options: BTreeMap<String, String>,
+) -> Record {
     Record {
         id: Id::random(),
         name: name.to_owned(),
@@ -336,10 +283,6 @@ fn predefined(name: &str, driver: Driver, subnets: Vec<Subnet>, options: BTreeMa
         options,
         labels: BTreeMap::new(),
     }
-}
-
-fn subnet(cidr: Cidr, gateway: Cidr) -> Subnet {
-    Subnet { cidr, range: None, gateway: Some(gateway.ip()), auxiliary: BTreeMap::new() }
 }
 
 /// A port a container was shown to have.

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::connect::{Connected, DisconnectError};
 use super::create::{CreateError, Created};
+use super::default_bridge::{DefaultBridge, OptionsError};
 use super::inspect::{Filters, Inspected};
 use super::join::JoinError;
 use super::leave::{LeaveError, Remains};
@@ -46,19 +47,15 @@ pub(super) struct Inner {
     pub spares: Arc<Spares>,
     pub names: Names,
     pub pools: Vec<Pool>,
-    /// `--bip`, `--bridge`, `--mtu`, `--icc`: the default bridge.
     pub default_bridge: DefaultBridge,
+    /// By driver, options of new networks.
+    pub default_options: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether the host is to pass packets on.
+    pub forwards: bool,
+    /// `--host-gateway-ip`
+    pub host_gateways: Vec<String>,
     pub remains: mpsc::UnboundedSender<Remains>,
     state: Mutex<State>,
-}
-
-/// How the daemon was told to make the default bridge.
-#[derive(Clone, Debug)]
-pub(super) struct DefaultBridge {
-    pub address: Option<Cidr>,
-    /// The link; `None`: there is to be none (`--bridge none`).
-    pub link: Option<String>,
-    pub mtu: Option<u32>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +66,8 @@ pub enum OpenError {
     Namespaces { path: PathBuf, source: std::io::Error },
     #[error("invalid default address pool {base} size {size}")]
     Pool { base: String, size: u8 },
-    #[error("invalid address of the default bridge: {0}")]
-    Bip(String),
+    #[error("Error initializing network controller: {0}")]
+    DefaultBridge(#[from] OptionsError),
 }
 
 impl NetworkService {
@@ -84,6 +81,8 @@ impl NetworkService {
         let namespaces = |source| OpenError::Namespaces { path: netns.clone(), source };
         let spares = Spares::open(netns.clone()).map_err(namespaces)?;
         let host = Host::new(NetNs::own().map_err(namespaces)?);
+        let default_bridge = DefaultBridge::read(config)?;
+        default_bridge.look_for(&host)?;
         let (remains, queue) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             events,
@@ -93,7 +92,10 @@ impl NetworkService {
             spares: spares.clone(),
             names: Names::new(config),
             pools: pools(config)?,
-            default_bridge: default_bridge(config)?,
+            default_bridge,
+            default_options: config.default_network_options.clone(),
+            forwards: config.ip_forward,
+            host_gateways: config.host_gateway_ips.clone(),
             remains,
             state: Mutex::default(),
         });
@@ -222,8 +224,12 @@ impl NetworkService {
         state.find(reference).map(|network| Inspected::new(network, true))
     }
 
-    /// What `host-gateway` means: the host as the default bridge knows it, whatever network a container has.
+    /// What `host-gateway` means: what the daemon was told, or the host as the default bridge knows it, whatever
+    /// network a container has.
     pub fn host_gateways(&self) -> Vec<String> {
+        if !self.inner.host_gateways.is_empty() {
+            return self.inner.host_gateways.clone();
+        }
         let state = self.inner.state();
         let subnets = state.find("bridge").map(|network| network.record.subnets.clone()).unwrap_or_default();
         subnets.iter().filter_map(|subnet| Some(subnet.gateway?.to_string())).collect()
@@ -303,15 +309,4 @@ fn local_pool(config: &Config) -> Option<Pool> {
     let number = BuildHasherDefault::<DefaultHasher>::default().hash_one((host.trim(), &config.data_root));
     let bits = (0xfd_u128 << 120) | (u128::from(number >> 24) << 80);
     Some(Pool { base: Cidr::new(std::net::Ipv6Addr::from_bits(bits), 48)?, size: 64 })
-}
-
-fn default_bridge(config: &Config) -> Result<DefaultBridge, OpenError> {
-    let address = config.bip.as_deref().filter(|bip| !bip.is_empty());
-    let address = address.map(|bip| bip.parse().map_err(|_| OpenError::Bip(bip.to_owned()))).transpose()?;
-    let link = match config.bridge.as_deref() {
-        Some("none") => None,
-        Some("") | None => Some("docker0".to_owned()),
-        Some(link) => Some(link.to_owned()),
-    };
-    Ok(DefaultBridge { address, link, mtu: config.mtu })
 }

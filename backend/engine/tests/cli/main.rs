@@ -4,6 +4,7 @@ mod bollard;
 mod build;
 mod compose;
 mod daemon;
+mod default_bridge;
 mod docker_py;
 mod drivers;
 mod execs;

@@ -338,6 +338,9 @@ fn configure(route: &mut Route, bridge: &Bridge) -> Result<(), NetlinkError> {
     let wanted: Vec<Cidr> = [bridge.gateway, bridge.gateway_v6].into_iter().flatten().collect();
     let present = route.addresses()?;
     let mut changes = Changes::new().set_up(link.index).set_route_localnet(link.index);
+    if let Some(mtu) = bridge.mtu.filter(|mtu| *mtu != link.mtu) {
+        changes = changes.set_mtu(link.index, mtu);
+    }
     for address in wanted {
         let is_there = present.iter().any(|found| found.link == link.index && found.address == address);
         if !is_there {
@@ -347,11 +350,16 @@ fn configure(route: &mut Route, bridge: &Bridge) -> Result<(), NetlinkError> {
     route.apply(changes)
 }
 
+/// A link with less has no IPv6 at all (RFC 8200, 5).
+const LEAST_MTU_V6: u32 = 1280;
+
 pub(crate) fn configure_plug(container: &NetNs, plug: &Plug<'_>) -> Result<(), NetlinkError> {
     let mut route = Route::open_in(container)?;
-    let index = route.index_of(plug.name)?;
+    let link = route.link(plug.name)?;
+    let index = link.index;
     let has_v6 = plug.addresses.iter().any(|address| address.ip().is_ipv6());
-    let changes = if has_v6 { Changes::new() } else { Changes::new().without_link_local(index) };
+    let knows_v6 = link.mtu >= LEAST_MTU_V6;
+    let changes = if has_v6 || !knows_v6 { Changes::new() } else { Changes::new().without_link_local(index) };
     let changes = changes.set_up(index);
     let changes =
         plug.addresses.iter().fold(changes, |changes, address| changes.add_address(index, *address));

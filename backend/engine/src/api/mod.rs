@@ -6,6 +6,7 @@ mod build;
 mod commit;
 pub mod containers;
 mod debug;
+mod events;
 mod exec;
 pub mod images;
 pub mod info;

@@ -91,7 +91,6 @@ impl From<CreateError> for ApiError {
     fn from(error: CreateError) -> Self {
         let status = match error {
             CreateError::Image(error) => return error.into(),
-            CreateError::Mode(error) => return error.into(),
             CreateError::Network(error) => return error.into(),
             CreateError::Volume(error) => return error.into(),
             CreateError::ImageMount(image_mounts::ImageMountError::Image(error)) => return error.into(),

@@ -322,7 +322,7 @@ impl Exec {
         publish(engine, &self.container, "exec_detach", [("execID", self.id.to_string())]);
     }
 
-    fn tell(&self, engine: &Engine, what: &str) {
+    pub fn tell(&self, engine: &Engine, what: &str) {
         let (program, arguments) =
             self.config.cmd.split_first().map_or(("", &[][..]), |(a, b)| (a.as_str(), b));
         let action = format!("{what}: {program} {}", arguments.join(" "));

@@ -144,6 +144,7 @@ async fn probe(engine: &Engine, container: &Arc<Container>, check: &Check) -> Pr
     let start = now();
     let config = ExecConfig { cmd: check.command.clone(), ..ExecConfig::default() };
     let exec = Exec::new(container.clone(), config);
+    exec.tell(engine, "exec_create");
     let (exit_code, output) = match tokio::time::timeout(check.timeout, exec.run(engine, OUTPUT)).await {
         Ok(Ok((output, exit))) => {
             (exit.map_or(-1, |exit| exit.code), String::from_utf8_lossy(&output).into_owned())

@@ -37,12 +37,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 pub fn hijack(request: &mut Request, kind: Kind) -> (Response, Client) {
     let version = request.extensions().get::<ApiVersion>().copied();
     let told = kind == Kind::Multiplexed && version.is_none_or(|version| !version.is_before(42));
-    let content = HeaderValue::from_static(if told {
+    let wants_upgrade = request.headers().contains_key(header::UPGRADE);
+    // Who asks for no upgrade is told nothing of frames, though there are some.
+    let content = HeaderValue::from_static(if told && wants_upgrade {
         "application/vnd.docker.multiplexed-stream"
     } else {
         "application/vnd.docker.raw-stream"
     });
-    let wants_upgrade = request.headers().contains_key(header::UPGRADE);
     if wants_upgrade && let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

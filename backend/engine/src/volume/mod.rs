@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::events::Events;
 use crate::id::Id;
 
+mod device;
 mod seed;
 
 pub use seed::{SeedError, seed};
@@ -171,7 +172,9 @@ impl Volumes {
     /// Removes a volume and its files. Whether someone uses it is the caller's to know.
     pub fn remove(&self, name: &str) -> Result<(), VolumeError> {
         let volume = self.get(name)?;
-        let _ = nix::mount::umount2(&volume.mountpoint, nix::mount::MntFlags::MNT_DETACH);
+        // What is still mounted belongs to somebody else, and must not go with the volume.
+        device::unmount(&volume.mountpoint)
+            .map_err(|source| VolumeError::Remove { name: name.to_owned(), source })?;
         match std::fs::remove_dir_all(self.root.join(name)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(VolumeError::Remove { name: name.to_owned(), source });
@@ -187,8 +190,8 @@ impl Volumes {
     pub fn mount(&self, name: &str) -> Result<PathBuf, VolumeError> {
         let volume = self.get(name)?;
         let options = volume.options.clone().unwrap_or_default();
-        if let Some(device) = options.get("device").filter(|_| !is_mounted(&volume.mountpoint)) {
-            mount_device(&volume.mountpoint, device, &options)?;
+        if let Some(device) = options.get("device").filter(|_| !device::is_mounted(&volume.mountpoint)) {
+            device::mount(&volume.mountpoint, device, &options)?;
         }
         Ok(volume.mountpoint)
     }
@@ -197,9 +200,9 @@ impl Volumes {
     pub fn unmount(&self, name: &str) {
         let Ok(volume) = self.get(name) else { return };
         if volume.options.is_some_and(|options| options.contains_key("device"))
-            && is_mounted(&volume.mountpoint)
+            && let Err(error) = device::unmount(&volume.mountpoint)
         {
-            let _ = nix::mount::umount2(&volume.mountpoint, nix::mount::MntFlags::MNT_DETACH);
+            tracing::error!(volume.name = name, %error, "a volume's device stays mounted");
         }
     }
 
@@ -273,53 +276,6 @@ fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<(), V
         Some((_, option)) => Err(VolumeError::MissingOption { name: name(), option }),
         None => Ok(()),
     }
-}
-
-/// A directory on another file system than its parent.
-fn is_mounted(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
-    match (device(path), path.parent().map(device)) {
-        (Ok((own, _)), Some(Ok((parent, _)))) => own != parent,
-        _ => false,
-    }
-}
-
-fn mount_device(target: &Path, device: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
-    use nix::mount::MsFlags;
-    let kind = options.get("type").map(String::as_str).unwrap_or_default();
-    let data = options.get("o").cloned().unwrap_or_default();
-    let words: Vec<&str> = data.split(',').filter(|word| !word.is_empty()).collect();
-    let mut flags = MsFlags::empty();
-    for word in &words {
-        match *word {
-            "bind" => flags |= MsFlags::MS_BIND,
-            "rbind" => flags |= MsFlags::MS_BIND | MsFlags::MS_REC,
-            _ => {}
-        }
-    }
-    let mut rest = Vec::new();
-    for word in words {
-        match word {
-            "ro" => flags |= MsFlags::MS_RDONLY,
-            "nosuid" => flags |= MsFlags::MS_NOSUID,
-            "nodev" => flags |= MsFlags::MS_NODEV,
-            "noexec" => flags |= MsFlags::MS_NOEXEC,
-            "bind" | "rbind" | "rw" | "defaults" => {}
-            other => rest.push(other),
-        }
-    }
-    let rest = rest.join(",");
-    nix::mount::mount(Some(device), target, Some(kind), flags, Some(rest.as_str())).map_err(|errno| {
-        let mut how = String::new();
-        if !flags.is_empty() {
-            how.push_str(&format!(", flags: {:#x}", flags.bits()));
-        }
-        if !rest.is_empty() {
-            how.push_str(&format!(", data: {rest}"));
-        }
-        VolumeError::Mount { device: device.to_owned(), target: target.to_owned(), how, source: errno.into() }
-    })
 }
 
 /// Bytes of all files below `path`; what cannot be read counts nothing.

@@ -7,6 +7,7 @@ mod daemon;
 mod default_bridge;
 mod docker_py;
 mod drivers;
+mod events;
 mod execs;
 mod faults;
 mod firewall;

@@ -62,3 +62,21 @@ fn nobody_lists_the_names_of_volumes_but_root() {
         assert_eq!(mode(above), 0o701, "{}", above.display());
     }
 }
+
+#[test]
+fn a_bound_folder_outlives_its_volume() {
+    let machine = Machine::new();
+    let folder = machine.path("theirs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let device = format!("device={}", folder.display());
+    machine.docker(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, "bound"]).ok();
+    for name in ["one", "two"] {
+        machine.docker(["run", "--rm", "-v", "bound:/t", "busybox", "touch", &format!("/t/{name}")]).ok();
+    }
+    machine.docker(["volume", "rm", "bound"]).ok();
+    assert!(
+        folder.join("one").exists() && folder.join("two").exists(),
+        "another's files went with the volume"
+    );
+    assert_eq!(machine.docker(["volume", "ls", "-q"]).ok(), "");
+}

@@ -38,7 +38,7 @@ pub async fn stat(
 
 /// What `path` means in the container, and the header that describes it.
 fn find(engine: &Arc<Engine>, name: &str, query: &Parameters) -> ApiResult<(View, HeaderMap)> {
-    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?;
+    let path = query.text("path").ok_or_else(|| ApiError::invalid("bad parameter: pathcannot be empty"))?;
     let container = engine.containers.find(name)?;
     let view = View::open(engine, &container).map_err(|error| internal(&error))?;
     let place = view.open_place(path, names_a_folder(path)).map_err(|errno| missing(name, path, errno))?;
@@ -219,7 +219,7 @@ pub async fn put(
 
 /// The directory to unpack into.
 fn target(engine: &Arc<Engine>, name: &str, query: &Parameters) -> ApiResult<(View, std::os::fd::OwnedFd)> {
-    let path = query.text("path").ok_or_else(|| ApiError::invalid("missing parameter: path"))?;
+    let path = query.text("path").ok_or_else(|| ApiError::invalid("bad parameter: pathcannot be empty"))?;
     let container = engine.containers.find(name)?;
     let view = View::open(engine, &container).map_err(|error| internal(&error))?;
     let place = view.open_place(path, true).map_err(|errno| missing(name, path, errno))?;

@@ -49,7 +49,7 @@ pub enum OpenError {
     Id { path: std::path::PathBuf, source: std::io::Error },
     #[error("open the image store")]
     Images(#[source] image::OpenError),
-    #[error("open the network service")]
+    #[error("Error initializing network controller")]
     Networks(#[source] network::OpenError),
     #[error("open the volume store")]
     Volumes(#[source] volume::OpenError),

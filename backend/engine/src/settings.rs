@@ -32,8 +32,6 @@ pub enum SettingsError {
          which this store does not set; remove it"
     )]
     Quota,
-    #[error("Error initializing network controller: parse {option} failed: invalid CIDR address: {text}")]
-    Address { option: &'static str, text: String },
     #[error(
         "Error initializing network controller: error obtaining controller instance: could not construct local address \
          space: network at index {at} (&{{{base} {size}}}) has a smaller prefix (/{own}) than the target size of that \
@@ -93,11 +91,6 @@ fn networks(config: &Config) -> Result<(), SettingsError> {
             return Err(SettingsError::Pool { at, base: pool.base.clone(), own, size: pool.size });
         }
     }
-    for (option, text) in [("bip", &config.bip), ("fixed-cidr", &config.fixed_cidr)] {
-        if let Some(text) = text.as_ref().filter(|text| text.parse::<Cidr>().is_err()) {
-            return Err(SettingsError::Address { option, text: text.clone() });
-        }
-    }
     Ok(())
 }
 
@@ -124,14 +117,6 @@ mod tests {
             ("--storage-opt foo=bar", "error initializing graphdriver: overlay2: unknown option foo"),
             ("--storage-opt foo", "error initializing graphdriver: Unable to parse storage-opt: \"foo\""),
             ("-s nope", "error initializing graphdriver: driver not supported: nope"),
-            (
-                "--bip 1.2.3",
-                "Error initializing network controller: parse bip failed: invalid CIDR address: 1.2.3",
-            ),
-            (
-                "--fixed-cidr 1.2.3",
-                "Error initializing network controller: parse fixed-cidr failed: invalid CIDR address: 1.2.3",
-            ),
             (
                 "--default-address-pool base=10.0.0.0/24,size=16",
                 "Error initializing network controller: error obtaining controller instance: could not construct local \

@@ -56,6 +56,7 @@ pub enum LeaseError {
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
     table: Arc<Mutex<Table>>,
+    only_rules: bool,
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +148,18 @@ impl Drop for PortLease {
 }
 
 impl Ports {
+    /// Ports that packet rules alone lead on: nothing that comes to a socket is passed on.
+    #[must_use]
+    pub fn with_rules_alone() -> Self {
+        Self { only_rules: true, ..Self::default() }
+    }
+
+    /// Whether nothing is passed on.
+    #[must_use]
+    pub fn have_rules_alone(&self) -> bool {
+        self.only_rules
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         // Every change under the lock is complete in itself: a panic elsewhere leaves it sound.
         self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -71,7 +71,7 @@ fn storage(engine: &Engine) -> Map<String, Value> {
         ],
         "DockerRootDir": engine.config.data_root,
         "Plugins": {
-            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
+            "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "null"], "Authorization": null,
             "Log": crate::log::options::DRIVERS,
         },
         "LoggingDriver": engine.config.log_driver,

@@ -99,6 +99,8 @@ pub struct Config {
     pub icc: bool,
     pub ip_forward: bool,
     pub ip_masq: bool,
+    /// What comes to a port and no packet rule leads on is passed on.
+    pub userland_proxy: bool,
     /// By driver, options of new networks.
     pub default_network_options: BTreeMap<String, BTreeMap<String, String>>,
     pub mtu: Option<u32>,

@@ -220,6 +220,7 @@ pub fn load(given: Given, environment: &Environment) -> Result<(Config, Sources)
         icc: all.is_true("icc"),
         ip_forward: all.is_true("ip-forward"),
         ip_masq: all.is_true("ip-masq"),
+        userland_proxy: all.is_true("userland-proxy"),
         default_network_options: all.network_options(),
         mtu: u32::try_from(all.number("mtu")).ok().filter(|mtu| *mtu > 0),
         dns: all.addresses("dns").iter().map(ToString::to_string).collect(),

@@ -86,6 +86,7 @@ pub fn check(all: &Settings, given: &Given) -> Result<(), Unserved> {
         }
     }
     features(all, given)?;
+    ipv6(all, given)?;
     all.list("exec-opt").iter().try_for_each(|text| exec_opt(text, given))
 }
 
@@ -100,6 +101,17 @@ fn features(all: &Settings, given: &Given) -> Result<(), Unserved> {
         }
     }
     Ok(())
+}
+
+fn ipv6(all: &Settings, given: &Given) -> Result<(), Unserved> {
+    let flags = ["bip6", "fixed-cidr-v6", "default-gateway-v6"];
+    match flags.into_iter().find(|flag| !all.is_true("ipv6") && all.is_something(flag)) {
+        None => Ok(()),
+        Some(flag) => Err(Unserved {
+            option: name(flag, given),
+            why: "the default bridge has no IPv6; remove it, or set ipv6 as well",
+        }),
+    }
 }
 
 /// Its form was checked before.
@@ -162,6 +174,8 @@ mod tests {
             "--swarm-default-advertise-addr 1.2.3.4",
             "--userland-proxy-path /x",
             "--userns-remap default",
+            "--bip6 fd00::1/64",
+            "--fixed-cidr-v6 fd00::/64",
         ] {
             let flag = line.split([' ', '=']).next().unwrap_or_default();
             let said = said(line);
@@ -182,6 +196,7 @@ mod tests {
             "--selinux-enabled=false",
             "--userland-proxy=false",
             "--raw-logs",
+            "--ipv6 --fixed-cidr-v6 fd00::/64",
         ] {
             assert_eq!(said(line), "served", "{line}");
         }

@@ -19,6 +19,10 @@ pub enum PublishError {
     Address(String),
     #[error("forward port {port} of [{host}]: {source}")]
     Forward { host: IpAddr, port: u16, source: std::io::Error },
+    #[error(
+        "cannot publish on [{0}]: IPv6 ports are passed on by the engine, which userland-proxy=false forbids"
+    )]
+    NoProxy(IpAddr),
     #[error("protocol {0} cannot be published: only tcp and udp can")]
     Protocol(String),
     #[error(transparent)]
@@ -114,7 +118,10 @@ impl Request<'_> {
             text => text.parse().map_err(|_| PublishError::Address(text.to_owned()))?,
         };
         let is_every_ipv4 = default_host == IpAddr::from([0, 0, 0, 0]);
-        let is_both = asked.is_empty() && is_every_ipv4 && has_ipv6(self.host);
+        let is_both = asked.is_empty() && is_every_ipv4 && self.serves_ipv6();
+        if address.is_ipv6() && self.ports.have_rules_alone() {
+            return Err(PublishError::NoProxy(address));
+        }
         let twin = is_both.then_some(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
         // Leases of ports whose twin is somebody's are kept until another is found: the next draw skips them.
         let mut in_vain = Vec::new();
@@ -133,6 +140,10 @@ impl Request<'_> {
                 Err(error) => return Err(self.refusal(error)),
             }
         }
+    }
+
+    fn serves_ipv6(&self) -> bool {
+        !self.ports.have_rules_alone() && has_ipv6(self.host)
     }
 
     fn lease_at(

@@ -66,7 +66,7 @@ pub enum OpenError {
     Namespaces { path: PathBuf, source: std::io::Error },
     #[error("invalid default address pool {base} size {size}")]
     Pool { base: String, size: u8 },
-    #[error("Error initializing network controller: {0}")]
+    #[error(transparent)]
     DefaultBridge(#[from] OptionsError),
 }
 
@@ -87,7 +87,7 @@ impl NetworkService {
         let inner = Arc::new(Inner {
             events,
             host,
-            ports: Ports::default(),
+            ports: if config.userland_proxy { Ports::default() } else { Ports::with_rules_alone() },
             shelf,
             spares: spares.clone(),
             names: Names::new(config),

@@ -60,6 +60,14 @@ fn a_configuration_that_cannot_be_is_refused_in_dockerds_words() {
         ),
         (
             "{}",
+            "--bip 10.0.0.1/24 --default-gateway 1.2.3.4",
+            of_start(
+                "Error initializing network controller: error creating default \"bridge\" network: auxiliary address: \
+                 (DefaultGatewayIPv4:1.2.3.4) must belong to the master pool: 10.0.0.0/24",
+            ),
+        ),
+        (
+            "{}",
             "--bip 1.2.3",
             of_start("Error initializing network controller: parse bip failed: invalid CIDR address: 1.2.3"),
         ),
@@ -168,15 +176,26 @@ fn networks_are_as_the_daemon_is_told() {
             "ndots:3",
             "--default-address-pool",
             "base=10.88.0.0/16,size=26",
+            "--host-gateway-ip=10.5.5.5",
+            "--userland-proxy=false",
         ]
         .map(str::to_owned)
         .to_vec()
     });
-    let script = "cat /etc/resolv.conf /sys/class/net/eth0/mtu; ip address show eth0";
-    let said = machine.docker(["run", "busybox", "sh", "-c", script]).ok();
-    for part in ["nameserver 10.9.9.9", "search a.example", "ndots:3", "\n1400\n", "inet 10.77.0.2/24"] {
+    let script = "cat /etc/resolv.conf /etc/hosts /sys/class/net/eth0/mtu; ip address show eth0";
+    let said = machine.docker(["run", "--add-host", "me:host-gateway", "busybox", "sh", "-c", script]).ok();
+    for part in [
+        "nameserver 10.9.9.9",
+        "search a.example",
+        "ndots:3",
+        "\n1400\n",
+        "inet 10.77.0.2/24",
+        "10.5.5.5\tme\n",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    machine.docker(["run", "-d", "--name", "serves", "-p", "8080:80", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(machine.docker(["port", "serves"]).ok(), "80/tcp -> 0.0.0.0:8080");
     machine.docker(["network", "create", "own"]).ok();
     assert_eq!(machine.inspect("own", "{{(index .IPAM.Config 0).Subnet}}"), "10.88.0.0/26");
     let pools = machine.docker(["info", "--format", "{{json .DefaultAddressPools}}"]).ok();

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use drydock_engine::config::{self, Config, Environment, FlagError, Given, Host, Sources};
+use drydock_engine::golang::os_error;
 use drydock_engine::http::listen::{self, Door, Listener};
 use drydock_engine::http::tls;
 use drydock_engine::logging::{self, Level};
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     for warning in &given.warnings {
-        say(warning);
+        println!("{warning}");
     }
     if given.is_true("help") {
         print!("\n{}", config::usage(PROGRAM));
@@ -68,7 +69,9 @@ fn misused(error: &FlagError) -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     // An error whose text has its cause in it already is not said twice.
     let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
+    for cause in error.chain().skip(1) {
+        let as_go = cause.downcast_ref::<std::io::Error>().map(os_error);
+        let cause = as_go.unwrap_or_else(|| cause.to_string());
         if !text.ends_with(&cause) {
             text = format!("{text}: {cause}");
         }

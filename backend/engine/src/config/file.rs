@@ -68,26 +68,29 @@ impl File {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let Json::Object(top) = json::parse(text).map_err(FileError::Syntax)? else {
-            return Err(FileError::NoObject(kind_of(text)));
+        let top = match json::parse(text).map_err(FileError::Syntax)? {
+            Json::Object(top) => top,
+            Json::Null => return Ok(Self::default()),
+            _ => return Err(FileError::NoObject(kind_of(text))),
         };
         let flat = flatten(&top);
         refuse_unknown(&flat)?;
         refuse_both(&flat, given)?;
         let mut file = Self { values: BTreeMap::new(), keys: flat.keys().cloned().collect() };
-        file.take(&top)?;
+        file.take(&top, "")?;
         if let Some(Json::Object(proxies)) = top.get(PROXIES) {
-            file.take(proxies)?;
+            file.take(proxies, "proxies.")?;
         }
         file.take_old_gateway(&top)?;
         Ok(file)
     }
 
-    fn take(&mut self, object: &Map<String, Json>) -> Result<(), FileError> {
+    fn take(&mut self, object: &Map<String, Json>, inside: &str) -> Result<(), FileError> {
         for (key, json) in object {
             // Under a flag's name, where the key is another, nothing is looked for.
             if let Some(opt) = by_key(key) {
-                let value = Value::from_json(opt.kind, key, json).map_err(FileError::Value)?;
+                let field = format!("{inside}{key}");
+                let value = Value::from_json(opt.kind, &field, json).map_err(FileError::Value)?;
                 self.values.insert(opt.flag, value);
             }
         }
@@ -99,6 +102,9 @@ impl File {
         match top.get("host-gateway-ip") {
             None => Ok(()),
             Some(Json::String(address)) => {
+                address
+                    .parse::<std::net::IpAddr>()
+                    .map_err(|_| FileError::Value(JsonError::Ip(address.clone())))?;
                 let list = Value::List(vec![address.clone()]);
                 self.values.insert("host-gateway-ip", list);
                 Ok(())
@@ -168,12 +174,15 @@ fn refuse_both(flat: &BTreeMap<String, Json>, given: &Given) -> Result<(), FileE
         // Runtimes of both places are put together.
         .filter(|(opt, _)| opt.key() != "runtimes")
         .filter_map(|(opt, value)| {
-            let json = flat.get(opt.key())?;
+            // The key was another when there could be but one.
+            let old = Some("host-gateway-ip").filter(|old| *old == opt.flag && !flat.contains_key(opt.key()));
+            let key = old.unwrap_or(opt.key());
+            let json = flat.get(key)?;
             let (mut flag, mut file) = (value.show(), show_json(json));
             if matches!(opt.flag, "http-proxy" | "https-proxy") {
                 (flag, file) = (super::masked(&flag), super::masked(&file));
             }
-            Some(format!("{}: (from flag: {flag}, from file: {file})", opt.key()))
+            Some(format!("{key}: (from flag: {flag}, from file: {file})"))
         })
         .collect();
     if conflicts.is_empty() { Ok(()) } else { Err(FileError::Both(conflicts.join(", "))) }

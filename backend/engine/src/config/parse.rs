@@ -87,8 +87,8 @@ impl Given {
         let mut rest = cluster;
         while let Some(letter) = rest.chars().next() {
             let after = &rest[letter.len_utf8()..];
-            let opt = by_short(letter)
-                .ok_or_else(|| FlagError::UnknownShort { letter, word: cluster.to_owned() })?;
+            let opt =
+                by_short(letter).ok_or_else(|| FlagError::UnknownShort { letter, word: rest.to_owned() })?;
             let text = match after.strip_prefix('=') {
                 Some(text) => text.to_owned(),
                 None if opt.kind == Kind::Bool => {
@@ -99,7 +99,7 @@ impl Given {
                 None if !after.is_empty() => after.to_owned(),
                 None => words
                     .next()
-                    .ok_or_else(|| FlagError::NoShortArgument { letter, word: cluster.to_owned() })?,
+                    .ok_or_else(|| FlagError::NoShortArgument { letter, word: rest.to_owned() })?,
             };
             return self.take(opt, text);
         }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn flags_are_read_as_pflag_reads_them() {
         let given =
-            parse("-Dlwarn --mtu=1400 -H unix:///a --host tcp://b --tls=false -G=x --").expect("flags");
+            parse("-Dlwarn --mtu=0x578 -H unix:///a --host tcp://b --tls=false -G=x --").expect("flags");
         assert!(given.is_true("debug") && !given.is_true("tls") && given.has("tls"));
         let text = |text: &str| Value::Text(text.to_owned());
         assert_eq!((&given.set["log-level"], &given.set["group"]), (&text("warn"), &text("x")));
@@ -161,6 +161,10 @@ mod tests {
             ("--=x", "bad flag syntax: --=x"),
             ("--mtu", "flag needs an argument: --mtu"),
             ("-l", "flag needs an argument: 'l' in -l"),
+            ("-Dl", "flag needs an argument: 'l' in -l"),
+            ("-Dx", "unknown shorthand flag: 'x' in -x"),
+            ("--feature =", "invalid argument \"=\" for \"--feature\" flag: invalid option name: ="),
+            ("--default-address-pool=", "invalid argument \"\" for \"--default-address-pool\" flag: EOF"),
             (
                 "--mtu abc",
                 "invalid argument \"abc\" for \"--mtu\" flag: strconv.ParseInt: parsing \"abc\": invalid syntax",

@@ -150,6 +150,8 @@ pub enum Invalid {
     Attempts(i64),
     #[error("invalid network-diagnostic-port ({0}): value must be between 0 and 65535")]
     DiagnosticPort(i64),
+    #[error("could not parse GenericResource: incorrect term {0}, missing '=' or malformed expression")]
+    GenericResource(String),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(
@@ -190,7 +192,9 @@ pub fn settings(all: &Settings) -> Result<(), Invalid> {
     gateways(all.list("host-gateway-ip"))?;
     all.list("label").iter().try_for_each(|text| label(text).map(drop))?;
     numbers(all)?;
-    all.list("node-generic-resource").iter().try_for_each(|text| generic_resource(text).map(drop))?;
+    if let Some(text) = all.list("node-generic-resource").iter().find(|text| !text.contains('=')) {
+        return Err(Invalid::GenericResource(text.clone()));
+    }
     all.list("host").iter().try_for_each(|text| hosts::check(text))?;
     all.list("registry-mirror").iter().try_for_each(|text| mirror(text).map(drop))?;
     if !all.text("api-cors-header").is_empty() {

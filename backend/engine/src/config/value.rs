@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::hosts::{self, HostError};
 use super::options::{Kind, Opt};
 use super::validate::{self, InvalidText};
-use crate::golang::numbers::{NumberError, atoi, parse_bool, parse_int};
+use crate::golang::numbers::{NumberError, atoi, parse_bool, parse_int, parse_int_of_any_base};
 use crate::golang::quote;
 use crate::golang::units::{SizeError, bytes_size, ram_in_bytes};
 
@@ -78,6 +78,10 @@ pub enum ValueError {
     RuntimeReserved,
     #[error("runtime '{0}' was already defined")]
     RuntimeTwice(String),
+    #[error("invalid option name: {0}")]
+    Feature(String),
+    #[error("EOF")]
+    PoolEmpty,
     #[error("invalid field '{0}' must be a key=value pair")]
     PoolField(String),
     #[error("unexpected key '{key}' in '{field}'")]
@@ -97,8 +101,8 @@ pub enum ValueError {
 /// A value in `daemon.json` is not what its option takes. In the words of Go's `encoding/json`.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum JsonError {
-    #[error("json: cannot unmarshal {found} into Go struct field Config.{field} of type {wanted}")]
-    Type { found: String, field: String, wanted: &'static str },
+    #[error("json: cannot unmarshal {found} into {place} of type {wanted}")]
+    Type { found: String, place: String, wanted: &'static str },
     #[error("invalid IP address: {0}")]
     Ip(String),
     #[error("invalid size: {}", quote(.0))]
@@ -149,7 +153,7 @@ impl Value {
     pub fn set(&mut self, opt: &Opt, text: &str) -> Result<(), ValueError> {
         match self {
             Self::Bool(value) => *value = parse_bool(text)?,
-            Self::Int(value) => *value = parse_int("ParseInt", text)?,
+            Self::Int(value) => *value = parse_int_of_any_base("ParseInt", text)?,
             Self::Text(value) => *value = text.to_owned(),
             Self::List(list) => list.push(check(opt.flag, text)?),
             Self::Map(map) => {
@@ -158,9 +162,13 @@ impl Value {
             }
             Self::Features(map) => {
                 let (name, on) = match text.split_once('=') {
+                    Some(("", _)) => ("", true),
                     Some((name, on)) => (name, parse_bool(on)?),
                     None => (text, true),
                 };
+                if name.is_empty() {
+                    return Err(ValueError::Feature(text.to_owned()));
+                }
                 map.insert(name.to_owned(), on);
             }
             Self::MapMap(map) => {
@@ -182,6 +190,7 @@ impl Value {
                 map.insert(name, Runtime { path, ..Runtime::default() });
             }
             Self::Pools(list) => list.push(pool(text)?),
+            Self::Ip(value) if text.is_empty() => *value = None,
             Self::Ip(value) => {
                 *value = Some(text.trim().parse().map_err(|_| ValueError::Ip(text.to_owned()))?);
             }
@@ -236,7 +245,13 @@ impl Value {
             Self::Bool(value) => *value = json.as_bool().ok_or_else(|| wrong(json, field, "bool"))?,
             Self::Int(value) => *value = json.as_i64().ok_or_else(|| wrong(json, field, "int"))?,
             Self::Text(value) => *value = text(json, field)?,
-            Self::List(list) => *list = texts(json, field)?,
+            Self::List(list) => {
+                *list = texts(json, field)?;
+                if field == "host-gateway-ips" {
+                    let check = |text: &String| validate::address(text).map(drop);
+                    list.iter().try_for_each(check).map_err(ValueError::from)?;
+                }
+            }
             Self::Map(map) => *map = text_map(json, field)?,
             Self::Features(map) => {
                 for (name, on) in object(json, field, "map[string]bool")? {
@@ -264,13 +279,16 @@ impl Value {
                 }
             }
             Self::Pools(list) => {
-                let all = json.as_array().ok_or_else(|| wrong(json, field, "[]*ipamutils.NetworkToSplit"))?;
-                for pool in all {
-                    list.push(json_pool(pool, field)?);
+                const KIND: &str = "[]*ipamutils.NetworkToSplit";
+                let all = json.as_array().ok_or_else(|| misplaced(json, "Go value".to_owned(), KIND))?;
+                for (at, pool) in all.iter().enumerate() {
+                    list.push(json_pool(pool, at)?);
                 }
             }
             Self::Ip(value) => {
-                let text = json.as_str().ok_or_else(|| wrong(json, field, "net.IP"))?;
+                let text = json.as_str();
+                let text =
+                    text.ok_or_else(|| wrong(json, field, "net.IP: JSON value must be string type"))?;
                 *value = ip(text)?;
             }
             Self::Ips(list) => {
@@ -360,6 +378,9 @@ fn runtime(text: &str) -> Result<(String, String), ValueError> {
 
 fn pool(text: &str) -> Result<Pool, ValueError> {
     let mut pool = Pool { base: String::new(), size: 0 };
+    if text.is_empty() {
+        return Err(ValueError::PoolEmpty);
+    }
     for field in text.split(',') {
         let lowered = field.to_lowercase();
         let (key, value) = lowered.split_once('=').ok_or_else(|| ValueError::PoolField(field.to_owned()))?;
@@ -392,7 +413,16 @@ fn kind_of(json: &Json) -> String {
 }
 
 fn wrong(json: &Json, field: &str, wanted: &'static str) -> JsonError {
-    JsonError::Type { found: kind_of(json), field: field.to_owned(), wanted }
+    misplaced(json, format!("Go struct field Config.{field}"), wanted)
+}
+
+fn misplaced(json: &Json, place: String, wanted: &'static str) -> JsonError {
+    JsonError::Type { found: kind_of(json), place, wanted }
+}
+
+/// Go takes a field's name in letters of either case; answers it as it was written.
+fn field_of<'a>(all: &'a serde_json::Map<String, Json>, name: &str) -> Option<(&'a String, &'a Json)> {
+    all.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))
 }
 
 fn text(json: &Json, field: &str) -> Result<String, JsonError> {
@@ -400,8 +430,17 @@ fn text(json: &Json, field: &str) -> Result<String, JsonError> {
 }
 
 fn texts(json: &Json, field: &str) -> Result<Vec<String>, JsonError> {
-    let list = json.as_array().ok_or_else(|| wrong(json, field, "[]string"))?;
-    list.iter().map(|item| text(item, field)).collect()
+    let kind = match field {
+        "dns" => "[]net.IP",
+        "host-gateway-ips" => "[]netip.Addr",
+        _ => "[]string",
+    };
+    let list = json.as_array().ok_or_else(|| wrong(json, field, kind))?;
+    let one = |(at, item): (usize, &Json)| {
+        let text = item.as_str().map(str::to_owned);
+        text.ok_or_else(|| misplaced(item, format!("Config.{field}.{at}"), "string"))
+    };
+    list.iter().enumerate().map(one).collect()
 }
 
 fn object<'a>(
@@ -419,35 +458,41 @@ fn text_map(json: &Json, field: &str) -> Result<BTreeMap<String, String>, JsonEr
 
 fn json_ulimit(json: &Json, field: &str) -> Result<Ulimit, JsonError> {
     let all = object(json, field, "units.Ulimit")?;
-    let number = |name: &str| match all.get(name) {
+    let number = |name: &str| match field_of(all, name) {
         None => Ok(0),
-        Some(value) => value.as_i64().ok_or_else(|| wrong(value, &format!("{field}.{name}"), "int64")),
+        Some((key, value)) => value.as_i64().ok_or_else(|| wrong(value, &format!("{field}.{key}"), "int64")),
     };
     Ok(Ulimit { soft: number("Soft")?, hard: number("Hard")? })
 }
 
 fn json_runtime(json: &Json, field: &str) -> Result<Runtime, JsonError> {
     let all = object(json, field, "system.Runtime")?;
-    let one = |name: &str| match all.get(name) {
+    let one = |name: &str| match field_of(all, name) {
         None => Ok(String::new()),
-        Some(value) => text(value, &format!("{field}.{name}")),
+        Some((key, value)) => text(value, &format!("{field}.{key}")),
     };
-    let args = match all.get("runtimeArgs") {
+    let args = match field_of(all, "runtimeArgs") {
         None => Vec::new(),
-        Some(value) => texts(value, &format!("{field}.runtimeArgs"))?,
+        Some((key, value)) => texts(value, &format!("{field}.{key}"))?,
     };
     Ok(Runtime { path: one("path")?, args, kind: one("runtimeType")? })
 }
 
-fn json_pool(json: &Json, field: &str) -> Result<Pool, JsonError> {
-    let all = object(json, field, "ipamutils.NetworkToSplit")?;
-    let base = match all.get("base") {
+/// A type of its own reads pools in dockerd; it does not know whose field it is.
+fn json_pool(json: &Json, at: usize) -> Result<Pool, JsonError> {
+    let all =
+        json.as_object().ok_or_else(|| misplaced(json, format!(".{at}"), "ipamutils.NetworkToSplit"))?;
+    let place = |key: &str| format!("Go struct field .{at}.{key}");
+    let base = match field_of(all, "base") {
         None => String::new(),
-        Some(value) => validate::prefix(&text(value, &format!("{field}.base"))?).map_err(ValueError::from)?,
+        Some((key, value)) => {
+            let text = value.as_str().ok_or_else(|| misplaced(value, place(key), "string"))?;
+            validate::prefix(text).map_err(ValueError::from)?
+        }
     };
-    let size = match all.get("size") {
+    let size = match field_of(all, "size") {
         None => 0,
-        Some(value) => value.as_i64().ok_or_else(|| wrong(value, &format!("{field}.size"), "int"))?,
+        Some((key, value)) => value.as_i64().ok_or_else(|| misplaced(value, place(key), "int"))?,
     };
     Ok(Pool { base, size: u8::try_from(size).unwrap_or(u8::MAX) })
 }

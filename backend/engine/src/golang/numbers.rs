@@ -32,6 +32,26 @@ pub fn parse_int(function: &'static str, text: &str) -> Result<i64, NumberError>
     text.parse().map_err(|_| NumberError::Range { function, text: text.to_owned() })
 }
 
+/// `strconv.ParseInt` with base 0: `0x`, `0o`, `0b`, a zero for octal, and underscores.
+pub fn parse_int_of_any_base(function: &'static str, text: &str) -> Result<i64, NumberError> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lowered = digits.to_ascii_lowercase();
+    let (base, rest) = match lowered.as_bytes() {
+        [b'0', b'x', ..] => (16, &lowered[2..]),
+        [b'0', b'o', ..] => (8, &lowered[2..]),
+        [b'0', b'b', ..] => (2, &lowered[2..]),
+        [b'0', _, ..] => (8, &lowered[1..]),
+        _ => return parse_int(function, text),
+    };
+    let rest = rest.replace('_', "");
+    if rest.is_empty() || !rest.chars().all(|digit| digit.is_digit(base)) {
+        return Err(NumberError::Syntax { function, text: text.to_owned() });
+    }
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    i64::from_str_radix(&format!("{sign}{rest}"), base)
+        .map_err(|_| NumberError::Range { function, text: text.to_owned() })
+}
+
 /// `strconv.ParseUint`, 32 bits.
 pub fn parse_u32(text: &str) -> Result<u32, NumberError> {
     let function = "ParseUint";
@@ -64,6 +84,11 @@ mod tests {
             "strconv.ParseInt: parsing \"99999999999999999999\": value out of range"
         );
         assert_eq!(atoi("-5"), Ok(-5));
+        for (text, number) in [("0x10", 16), ("-0b11", -3), ("017", 15), ("0o_17", 15), ("0", 0), ("12", 12)]
+        {
+            assert_eq!(parse_int_of_any_base("ParseInt", text), Ok(number), "{text}");
+        }
+        assert!(parse_int_of_any_base("ParseInt", "0x").is_err());
         assert_eq!(
             parse_bool("yes").unwrap_err().to_string(),
             "strconv.ParseBool: parsing \"yes\": invalid syntax"

@@ -47,7 +47,8 @@ engine() {
     on "$name" network create own >/dev/null
     on "$name" run --detach --name web --network own --publish 8080:5001 bench:latest sleep 100000 >/dev/null
     on "$name" run --detach --name client --network own bench:latest sleep 100000 >/dev/null
-    within "$(pid_of "$name" web)" "$bench" listen 0.0.0.0:5001 >"$scratch/$name.listen" &
+    : >"$scratch/$name.listen"
+    nsenter --target "$(pid_of "$name" web)" --net "$bench" listen 0.0.0.0:5001 >"$scratch/$name.listen" &
     pids+=("$!")
     until grep --quiet listening "$scratch/$name.listen"; do kill -0 "$!"; done
 }

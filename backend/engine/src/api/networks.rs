@@ -93,26 +93,26 @@ async fn connect(
     JsonBody(request): JsonBody<NetworkConnectRequest>,
 ) -> ApiResult<Response> {
     let container = engine.containers.find(named(request.container.as_deref())?)?;
-    let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
+    let network = engine.networks.inspect(&id);
     let settings = request.endpoint_config.unwrap_or_default();
     let mac = settings.mac_address.clone().filter(|mac| !mac.is_empty());
     refuse_shared(&container)?;
-    refuse_mixture(&container, &network)?;
+    if let Some(network) = &network {
+        refuse_mixture(&container, network)?;
+    }
     let _one_verb = container.verbs.lock().await;
     let (name, shown, ports) = if container.status().is_live() {
+        let network = network.ok_or_else(|| not_found(&id))?;
         let join = crate::container::start::ask_network(&container.record());
         let connected = engine.networks.connect(join, &network.id, settings).await?;
         files::connected(&container, &connected);
         (connected.network, connected.settings, connected.ports)
     } else {
-        if container.record().networks.contains_key(&network.name) {
-            return Err(ApiError::forbidden(format!(
-                "endpoint with name {} already exists in network {}",
-                container.record().name,
-                network.name
-            )));
-        }
-        (network.name, settings, None)
+        // A network that is not there yet may be by the time the container starts.
+        let name = network.map_or(id, |network| network.name);
+        refuse_twice(&container, &name)?;
+        engine.networks.check_one(&name, &settings)?;
+        (name, settings, None)
     };
     note(&container, |record| {
         record.ports = ports.unwrap_or_else(|| std::mem::take(&mut record.ports));
@@ -135,31 +135,51 @@ async fn disconnect(
         }
         found => found?,
     };
-    let network = engine.networks.inspect(&id).ok_or_else(|| not_found(&id))?;
-    if network.driver == "host" && container.record().network_mode() == "host" {
+    let network = engine.networks.inspect(&id);
+    let is_host = network.as_ref().is_some_and(|network| network.driver == "host");
+    if is_host && container.record().network_mode() == "host" {
         let why =
             "cannot disconnect container from host network - container was created in host network mode";
         return Err(ApiError::forbidden(why));
     }
     let _one_verb = container.verbs.lock().await;
-    if !container.record().networks.contains_key(&network.name) {
+    let is_live = container.status().is_live();
+    let network = match network {
+        Some(network) => network.name,
+        // A wish that was noted for a network that is not there, or not any more.
+        None if !is_live => id,
+        None => return Err(not_found(&id)),
+    };
+    if !container.record().networks.contains_key(&network) {
         return Err(ApiError::forbidden(format!(
-            "container {} is not connected to network {}",
-            container.id, network.name
+            "container {} is not connected to network {network}",
+            container.id
         )));
     }
-    let ports = if container.status().is_live() {
+    let ports = if is_live {
         let join = crate::container::start::ask_network(&container.record());
-        engine.networks.disconnect(join, &network.id).await?.1
+        engine.networks.disconnect(join, &network).await?.1
     } else {
         None
     };
     note(&container, |record| {
         record.ports = ports.unwrap_or_else(|| std::mem::take(&mut record.ports));
-        record.macs.remove(&network.name);
-        drop(record.networks.remove(&network.name));
+        record.macs.remove(&network);
+        drop(record.networks.remove(&network));
     })?;
     Ok(StatusCode::OK.into_response())
+}
+
+/// A container that does not run is connected when it starts.
+fn refuse_twice(container: &Container, network: &str) -> Result<(), ApiError> {
+    let record = container.record();
+    if record.networks.contains_key(network) {
+        let name = &record.name;
+        return Err(ApiError::forbidden(format!(
+            "endpoint with name {name} already exists in network {network}"
+        )));
+    }
+    Ok(())
 }
 
 fn not_found(network: &str) -> ApiError {

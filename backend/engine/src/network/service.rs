@@ -128,6 +128,13 @@ impl NetworkService {
         Ok(())
     }
 
+    /// The same of one network, for a container that is connected to it when it starts.
+    pub fn check_one(&self, network: &str, settings: &EndpointSettings) -> Result<(), JoinError> {
+        let state = self.inner.state();
+        let Some(found) = state.find(network) else { return Ok(()) };
+        Ok(super::plan::check(&found.record, settings)?)
+    }
+
     /// Makes the container's sandbox and connects it. What was made is undone when a step fails.
     pub async fn join(&self, join: Join) -> Result<Joined, JoinError> {
         let inner = self.inner.clone();

@@ -213,3 +213,22 @@ fn a_container_that_ends_while_it_is_connected_leaves_nothing() {
     assert_eq!(machine.docker(["network", "inspect", "-f", "{{len .Containers}}", "own"]).ok(), "0");
     machine.docker(["network", "rm", "own"]).ok();
 }
+
+#[test]
+fn a_stopped_container_may_wish_for_a_network_that_is_not_there() {
+    let machine = Machine::new();
+    machine.docker(["create", "--name", "one", "busybox", "sleep", "1000"]).ok();
+    machine.docker(["network", "connect", "later", "one"]).ok();
+    assert!(machine.docker(["start", "one"]).fails(1).contains("network later not found"));
+    machine.docker(["network", "create", "later", "--subnet", "10.5.0.0/24"]).ok();
+    let refused = machine.docker(["network", "connect", "later", "one"]).fails(1);
+    assert!(refused.contains("endpoint with name one already exists in network later"), "{refused}");
+    machine.docker(["start", "one"]).ok();
+    assert_eq!(machine.inspect("one", "{{.NetworkSettings.Networks.later.IPAddress}}"), "10.5.0.2");
+    machine.docker(["stop", "-t", "0", "one"]).ok();
+    machine.docker(["network", "rm", "later"]).ok();
+    machine.docker(["network", "disconnect", "later", "one"]).ok();
+    machine.docker(["start", "one"]).ok();
+    let refused = machine.docker(["network", "connect", "--ip", "172.17.0.9", "bridge", "one"]).fails(1);
+    assert!(refused.contains("already exists in network bridge"), "{refused}");
+}

@@ -15,6 +15,7 @@ pub mod container;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod folders;
 pub mod golang;
 pub mod host;
 pub mod http;

@@ -11,7 +11,7 @@ use drydock_engine::http::listen::{self, Door, Listener};
 use drydock_engine::http::tls;
 use drydock_engine::logging::{self, Level};
 use drydock_engine::pidfile::Pidfile;
-use drydock_engine::{Engine, api, reload, shutdown};
+use drydock_engine::{Engine, api, folders, reload, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +104,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    folders::prepare(&config)?;
     let _pidfile = config.pidfile.as_deref().map(Pidfile::write).transpose()?;
     if config.experimental {
         tracing::warn!("Running with experimental features enabled");

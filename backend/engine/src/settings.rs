@@ -19,7 +19,8 @@ pub enum SettingsError {
          default-runtime, or set it to runc"
     )]
     OtherRuntime(String),
-    #[error("failed to set log opts: {0}")]
+    /// Twice, as dockerd says it.
+    #[error("failed to set log opts: failed to set log opts: {0}")]
     LogOptions(#[source] OptionError),
     #[error("error initializing graphdriver: driver not supported: {0}")]
     StorageDriver(String),
@@ -77,8 +78,6 @@ fn storage_option(driver: &str, text: &str) -> Result<(), SettingsError> {
         return Err(SettingsError::StorageOptionForm(text.to_owned()));
     };
     match option.trim().to_lowercase().as_str() {
-        // dockerd does nothing for it any more either.
-        "overlay2.override_kernel_check" => Ok(()),
         "overlay2.size" => Err(SettingsError::Quota),
         option => Err(SettingsError::StorageOption { driver: driver.to_owned(), option: option.to_owned() }),
     }
@@ -123,13 +122,15 @@ mod tests {
                  address space: network at index 0 (&{10.0.0.0/24 16}) has a smaller prefix (/24) than the target size \
                  of that pool (/16)",
             ),
-            ("--storage-opt overlay2.override_kernel_check=true", "right"),
             ("--log-driver nope", "right"),
             ("--log-opt max-size=1m --bip 10.0.0.1/24 --default-runtime io.containerd.runc.v2", "right"),
         ] {
             assert_eq!(said(line), expected, "{line}");
         }
         assert!(said("--add-runtime x=/x --default-runtime x").contains("cannot be used"));
-        assert!(said("--log-opt nope=1").starts_with("failed to set log opts: "));
+        assert!(
+            said("--log-opt nope=1")
+                .starts_with("failed to set log opts: failed to set log opts: unknown log opt")
+        );
     }
 }

@@ -39,6 +39,8 @@ pub enum Listener {
 pub enum BindError {
     #[error("can't create unix socket {}: {}", path.display(), os_error(source))]
     Unix { path: PathBuf, source: io::Error },
+    #[error("can't create unix socket {}: listen unix {}: bind: {}", path.display(), path.display(), os_error(source))]
+    UnixBind { path: PathBuf, source: io::Error },
     #[error("listen tcp {address}: bind: {}", os_error(source))]
     Tcp { address: String, source: io::Error },
     #[error("group {0} not found")]
@@ -84,7 +86,8 @@ fn bind_unix(path: &Path, group: Option<&str>) -> Result<Listener, BindError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
         _ => {}
     }
-    let socket = UnixListener::bind(path).map_err(at)?;
+    let bound = UnixListener::bind(path);
+    let socket = bound.map_err(|source| BindError::UnixBind { path: path.to_owned(), source })?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(at)?;
     if let Some(group) = group {
         std::os::unix::fs::chown(path, None, Some(group)).map_err(at)?;

@@ -8,6 +8,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use crate::config::Tls;
@@ -18,7 +19,7 @@ pub enum TlsError {
     #[error("Could not load X509 key pair (cert: {}, key: {}): open {}: {}", quoted(cert), quoted(key), file.display(), os_error(source))]
     Missing { cert: PathBuf, key: PathBuf, file: PathBuf, source: std::io::Error },
     #[error(
-        "Error reading X509 key pair - make sure the key is not encrypted (cert: {}, key: {}): {why}",
+        "Error reading X509 key pair (cert: {}, key: {}): {why}. Make sure the key is not encrypted.",
         quoted(cert),
         quoted(key)
     )]
@@ -41,6 +42,11 @@ fn quoted(path: &Path) -> String {
 pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
     let (chain, key) = pair(tls)?;
     let provider = Arc::new(ring::default_provider());
+    // Told before the authority is looked for, as Go does.
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => unfit(tls, &"tls: private key does not match public key"),
+        other => unfit(tls, &other),
+    })?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?;

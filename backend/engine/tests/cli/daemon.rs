@@ -148,3 +148,23 @@ fn the_engines_own_log_has_the_level_and_the_form_that_is_asked_for() {
     let line: serde_json::Value = serde_json::from_str(log.lines().next().unwrap_or_default()).expect(&log);
     assert_eq!((&line["level"], &line["msg"]), (&"info".into(), &"Starting up".into()));
 }
+
+#[test]
+fn a_key_that_is_not_the_certificates_is_refused_before_anything_is_served() {
+    let mut machine = Machine::new();
+    machine.stop_engine();
+    certificates(&machine.path(""));
+    let file = |name: &str| machine.path(name).display().to_string();
+    let (cert, key) = (file("server.pem"), file("client-key.pem"));
+    let mut command = machine.engine_command();
+    let output = command.args(["--tls", "--tlscert", &cert, "--tlskey", &key]).output();
+    let said = Said::from(output.expect("nsenter, of util-linux")).fails(1);
+    assert_eq!(
+        said,
+        format!(
+            "invalid TLS configuration: Error reading X509 key pair (cert: \"{cert}\", key: \"{key}\"): tls: private key \
+             does not match public key. Make sure the key is not encrypted.\n"
+        )
+    );
+    assert!(!machine.path("docker.sock").exists());
+}

@@ -54,6 +54,18 @@ fn a_configuration_that_cannot_be_is_refused_in_dockerds_words() {
         ),
         ("{}", "--default-runtime nope", of_start("specified default runtime 'nope' does not exist")),
         (
+            "{}",
+            "--data-root /dev/null",
+            "Unable to get the full path to root (/dev/null): canonical path points to a file '/dev/null'\n".to_owned(),
+        ),
+        (
+            r#"{"log-opts": {"bad": "1"}}"#,
+            "",
+            of_start(
+                "failed to set log opts: failed to set log opts: unknown log opt 'bad' for json-file log driver",
+            ),
+        ),
+        (
             r#"{"storage-driver": "nope"}"#,
             "",
             of_start("error initializing graphdriver: driver not supported: nope"),

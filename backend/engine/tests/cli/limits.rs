@@ -81,3 +81,37 @@ fn defaults_are_mobys() {
     machine.docker(["create", "--name", "all", "--privileged", "busybox", "true"]).ok();
     assert_eq!(machine.inspect("all", "{{.HostConfig.SecurityOpt}}"), "[label=disable]");
 }
+
+#[test]
+fn a_seccomp_profile_is_read_as_docker_writes_it() {
+    let machine = Machine::new();
+    let profile = machine.path("profile.json");
+    let text = r#"{"defaultAction":"SCMP_ACT_ALLOW",
+        "archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86"]}],
+        "syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","excludes":{"caps":["CAP_SYS_ADMIN"]}}]}"#;
+    std::fs::write(&profile, text).expect("a file");
+    let option = format!("seccomp={}", profile.display());
+    let said = machine.docker(["run", "--rm", "--security-opt", &option, "busybox", "mkdir", "/x"]).fails(1);
+    assert!(said.contains("Operation not permitted"), "{said}");
+    let more = ["run", "--rm", "--cap-add", "SYS_ADMIN", "--security-opt", &option, "busybox", "mkdir", "/x"];
+    machine.docker(more).ok();
+    std::fs::write(&profile, r#"{"defaultAction":"BOGUS"}"#).expect("a file");
+    let said = machine.docker(["run", "--rm", "--security-opt", &option, "busybox", "true"]).fails(125);
+    assert!(said.contains("string BOGUS is not a valid action for seccomp"), "{said}");
+}
+
+#[test]
+fn all_devices_of_a_folder_are_given() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let machine = Machine::new();
+    let folder = machine.path("nodes");
+    std::fs::create_dir_all(folder.join("deeper")).expect("folders");
+    for (name, minor) in [("nothing", 3), ("deeper/zeros", 5)] {
+        mknod(&folder.join(name), SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, minor))
+            .expect("a device node");
+    }
+    let mapping = format!("{}:/dev/own", folder.display());
+    let script = "ls /dev/own /dev/own/deeper; head -c 3 /dev/own/deeper/zeros | wc -c";
+    let said = machine.docker(["run", "--rm", "--device", &mapping, "busybox", "sh", "-c", script]).ok();
+    assert_eq!(said, "/dev/own:\ndeeper\nnothing\n\n/dev/own/deeper:\nzeros\n3");
+}

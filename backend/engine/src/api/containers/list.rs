@@ -39,8 +39,11 @@ pub async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Paramet
     let filters = query.filters()?;
     filters.only(&FILTERS)?;
     check(&filters)?;
-    let limit =
-        query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+    let limit = query
+        .number("limit")
+        .map_err(|error| ApiError::internal(error.message))?
+        .and_then(|limit| usize::try_from(limit).ok())
+        .filter(|limit| *limit > 0);
     // These two ask about containers that do not run.
     let all = query.flag("all") || limit.is_some() || filters.has("status") || filters.has("exited");
     let wanted = Selection::new(&engine, &filters)?;

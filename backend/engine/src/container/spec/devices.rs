@@ -24,15 +24,31 @@ pub fn devices(config: &HostConfig) -> Result<Vec<LinuxDevice>, DeviceError> {
         let on_host = mapping.path_on_host.clone().unwrap_or_default();
         let inside =
             mapping.path_in_container.clone().filter(|path| !path.is_empty()).unwrap_or(on_host.clone());
-        let device = device(Path::new(&on_host), PathBuf::from(inside)).ok_or_else(|| DeviceError {
-            path: on_host.clone(),
-            why: if Path::new(&on_host).exists() { "not a device node" } else { "no such file or directory" }
-                .to_owned(),
-        })?;
-        devices.retain(|other: &LinuxDevice| other.path() != device.path());
-        devices.push(device);
+        for device in mapped(Path::new(&on_host), Path::new(&inside))? {
+            devices.retain(|other: &LinuxDevice| other.path() != device.path());
+            devices.push(device);
+        }
     }
     Ok(devices)
+}
+
+/// The node that is meant, or all nodes of a folder, under the same names.
+fn mapped(on_host: &Path, inside: &Path) -> Result<Vec<LinuxDevice>, DeviceError> {
+    if let Some(device) = device(on_host, inside.to_owned()) {
+        return Ok(vec![device]);
+    }
+    let mut found = Vec::new();
+    host_nodes(on_host, &mut found);
+    for device in &mut found {
+        if let Ok(name) = device.path().strip_prefix(on_host).map(Path::to_owned) {
+            device.set_path(inside.join(name));
+        }
+    }
+    if found.is_empty() {
+        let why = if on_host.exists() { "not a device node" } else { "no such file or directory" };
+        return Err(DeviceError { path: on_host.display().to_string(), why: why.to_owned() });
+    }
+    Ok(found)
 }
 
 /// Type, major and minor of a node.

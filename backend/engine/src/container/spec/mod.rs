@@ -7,19 +7,21 @@ pub mod namespaces;
 pub mod process;
 pub mod resources;
 pub mod seccomp;
+pub mod seccomp_profile;
 pub mod sysctls;
 pub mod user;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxSeccomp, Root, Spec};
+use oci_spec::runtime::{Linux, Root, Spec};
 
 use crate::container::Record;
 use crate::host::Host;
 use mounts::{MountsInput, Shm};
 use namespaces::{Choice, Namespaces};
 use process::Parts;
+use seccomp_profile::{Around, ProfileError};
 use user::Who;
 
 /// What the world adds to the record.
@@ -53,14 +55,14 @@ pub enum SpecError {
     Sysctl(#[from] sysctls::SysctlError),
     #[error(transparent)]
     Security(#[from] SecurityError),
+    #[error(transparent)]
+    Seccomp(#[from] ProfileError),
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecurityError {
     #[error("invalid --security-opt 2: \"{0}\"")]
     Unknown(String),
-    #[error("opening seccomp profile failed")]
-    Profile(#[source] serde_json::Error),
 }
 
 /// `--security-opt`, read.
@@ -76,7 +78,8 @@ pub enum Seccomp {
     #[default]
     Default,
     Unconfined,
-    Profile(Box<LinuxSeccomp>),
+    /// The text of a profile, read when the container starts.
+    Profile(String),
 }
 
 const MASKED: [&str; 12] = [
@@ -207,7 +210,9 @@ fn linux(
     linux.set_masked_paths(Some(paths(&record.host_config.masked_paths, &MASKED)));
     linux.set_readonly_paths(Some(paths(&record.host_config.readonly_paths, &READ_ONLY)));
     linux.set_seccomp(match &security.seccomp {
-        Seccomp::Profile(profile) => Some((**profile).clone()),
+        Seccomp::Profile(text) => {
+            seccomp_profile::load(text, Around { capabilities, kernel: &input.host.kernel })?
+        }
         Seccomp::Default if !privileged => Some(seccomp::default_profile(capabilities)),
         _ => None,
     });
@@ -235,10 +240,7 @@ pub fn security(config: &bollard_stubs::models::HostConfig) -> Result<Security, 
             ("systempaths", "unconfined") => security.unmask_system_paths = true,
             ("seccomp", "unconfined") => security.seccomp = Seccomp::Unconfined,
             ("seccomp", "builtin" | "") => security.seccomp = Seccomp::Default,
-            ("seccomp", text) => {
-                let profile = serde_json::from_str(text).map_err(SecurityError::Profile)?;
-                security.seccomp = Seccomp::Profile(Box::new(profile));
-            }
+            ("seccomp", text) => security.seccomp = Seccomp::Profile(text.to_owned()),
             // This engine loads neither profiles nor labels; asking for none, or for any, changes nothing.
             ("apparmor" | "label" | "writable-cgroups", _) => {}
             _ => return Err(SecurityError::Unknown(option.clone())),

@@ -11,6 +11,7 @@
 mod arguments;
 pub mod build;
 mod cache;
+mod change;
 mod configure;
 pub mod copy;
 mod decompress;
@@ -30,6 +31,7 @@ mod stages;
 mod tree;
 
 pub use build::Build;
+pub use change::{ChangeError, apply_changes};
 pub use decompress::decompress;
 pub use error::BuildError;
 pub use stage::{parse_platform, short};

@@ -47,8 +47,8 @@ pub enum OpenError {
     Directory { path: std::path::PathBuf, source: std::io::Error },
     #[error("keep the engine's id in {path}")]
     Id { path: std::path::PathBuf, source: std::io::Error },
-    #[error("open the image store")]
-    Images(#[source] image::OpenError),
+    #[error(transparent)]
+    Images(image::OpenError),
     #[error("Error initializing network controller")]
     Networks(#[source] network::OpenError),
     #[error("open the volume store")]
@@ -72,7 +72,7 @@ impl Engine {
         let images = ImageService::open(&config, events.clone()).map_err(OpenError::Images)?;
         let networks = NetworkService::open(&config, events.clone()).await.map_err(OpenError::Networks)?;
         let volumes = Volumes::open(&config, events.clone()).map_err(OpenError::Volumes)?;
-        let containers = Containers::load(&config).map_err(OpenError::Containers)?;
+        let containers = Containers::load(&config, images.store().driver()).map_err(OpenError::Containers)?;
         let trash = Trash::open([&config.data_root, &config.exec_root]).map_err(OpenError::Trash)?;
         let id = own_id(&config)?;
         let host = Host::detect();

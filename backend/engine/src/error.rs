@@ -64,7 +64,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let cause_text = cause.downcast_ref().map_or_else(|| cause.to_string(), plain);
+        let cause_text = in_go(&cause.to_string());
         if !text.ends_with(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -74,12 +74,22 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The system's words without Rust's ` (os error 2)`, in small letters as Go has them.
+/// The system's words as Go prints them: `No such file or directory (os error 2)` → `no such file or directory`.
 pub fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error() {
-        Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_lowercase(),
-        None => text,
+    in_go(&error.to_string())
+}
+
+/// Also where a library has put ` at path "…"` behind it.
+fn in_go(text: &str) -> String {
+    let Some((words, rest)) = text.rsplit_once(" (os error ") else { return text.to_owned() };
+    let is_number = |number: &str| number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_last = |rest: &str| rest.is_empty() || rest.starts_with(" at path ");
+    let mut letters = words.chars();
+    match (rest.split_once(')'), letters.next()) {
+        (Some((number, rest)), Some(first)) if is_number(number) && is_last(rest) => {
+            format!("{}{}", first.to_ascii_lowercase(), letters.as_str())
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -67,7 +67,7 @@ pub fn default_runtime(live: &Live) -> Result<(), SettingsError> {
 
 fn storage(config: &Config) -> Result<(), SettingsError> {
     let driver = config.storage_driver.as_deref().unwrap_or("overlay2");
-    if driver != "overlay2" {
+    if driver.parse::<drydock_images::Driver>().is_err() {
         return Err(SettingsError::StorageDriver(driver.to_owned()));
     }
     config.storage_options.iter().try_for_each(|text| storage_option(driver, text))

@@ -12,6 +12,8 @@ use crate::store::Store;
 pub enum BlobError {
     #[error("create a temporary file for a blob")]
     Create(#[source] io::Error),
+    #[error("write what is received")]
+    Receive { source: io::Error },
     #[error("write blob {digest}")]
     Write { digest: Digest, source: io::Error },
     #[error("{expected} does not match what was received ({received})")]
@@ -58,6 +60,21 @@ impl BlobWriter {
         let digest = self.hasher.0.clone().finish();
         self.finish(&digest)?;
         Ok(digest)
+    }
+
+    /// The digest of the bytes so far.
+    pub fn digest(&self) -> Digest {
+        self.hasher.0.clone().finish()
+    }
+
+    /// Forgets the bytes so far.
+    pub fn restart(&mut self) -> io::Result<()> {
+        use std::io::Seek;
+        self.file.as_file_mut().set_len(0)?;
+        self.file.as_file_mut().rewind()?;
+        self.hasher = HasherBox(Hasher::default());
+        self.written = 0;
+        Ok(())
     }
 
     /// Bytes so far.

@@ -27,6 +27,7 @@ pub struct Change {
 impl Snapshot {
     /// What the container changed, by path; a changed file's folders count as modified.
     pub fn changes(&self) -> Result<Vec<Change>, SnapshotError> {
+        self.layer()?;
         let mut found = BTreeMap::new();
         self.walk(Path::new(""), &mut found)
             .map_err(|source| SnapshotError::Read { path: self.upper.clone(), source })?;

@@ -58,6 +58,7 @@ impl Store {
             if let Some(over) = over {
                 snapshot.lower = vec![over.to_owned()];
             }
+            snapshot.fill()?;
             let path = snapshot.mount()?.to_owned();
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let root = rustix::fs::open(&path, flags, Mode::empty())
@@ -83,20 +84,21 @@ impl Store {
     /// Makes a layer of what a container wrote, which the container loses; `None` when it wrote nothing. It must not be
     /// mounted any more.
     pub fn move_layer(&self, snapshot: &Snapshot) -> Result<Option<DiffId>, DraftError> {
-        if is_empty(&snapshot.upper)? {
+        let upper = snapshot.layer()?;
+        if is_empty(upper)? {
             return Ok(None);
         }
-        Ok(Some(self.adopt_layer(&snapshot.upper)?.0))
+        Ok(Some(self.adopt_layer(upper)?.0))
     }
 
     /// Removes the places that were made in a container for its mounts alone: empty, and not there in the image.
     pub fn remove_places(&self, snapshot: &Snapshot, places: &[String]) -> Result<(), DraftError> {
         let failed = |source: rustix::io::Errno| DraftError::Read {
-            path: snapshot.upper.clone(),
+            path: snapshot.written().to_owned(),
             source: source.into(),
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper = rustix::fs::open(&snapshot.upper, flags, Mode::empty()).map_err(failed)?;
+        let upper = rustix::fs::open(snapshot.written(), flags, Mode::empty()).map_err(failed)?;
         for place in places {
             let mut path = Path::new(place.trim_start_matches('/'));
             while let Some(name) = path.file_name()
@@ -111,7 +113,7 @@ impl Store {
 
     /// [`move_layer`](Self::move_layer), and the container keeps it.
     pub fn copy_layer(&self, snapshot: &Snapshot) -> Result<Option<DiffId>, DraftError> {
-        if is_empty(&snapshot.upper)? {
+        if is_empty(snapshot.layer()?)? {
             return Ok(None);
         }
         Ok(Some(self.commit_layer(snapshot)?.0))

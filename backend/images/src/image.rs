@@ -57,7 +57,7 @@ pub struct NewImage<'a> {
     pub manifest: Option<(Descriptor, &'a [u8])>,
     /// The layers' blobs in the order of the configuration's diffids. Empty for an image made here: its layers keep
     /// the blobs that they came as, those made here have none.
-    pub blobs: Vec<Descriptor>,
+    pub blobs: Vec<Option<Descriptor>>,
 }
 
 /// An image could not be recorded or read.
@@ -117,12 +117,29 @@ impl Image {
         self.config.created().as_deref()
     }
 
+    /// What names each layer together with all below it, bottom first: the digests that `docker rmi` prints.
+    pub fn chain_ids(&self) -> Vec<Digest> {
+        chain(self.layers.iter().map(|layer| &layer.diff_id))
+    }
+
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = self.config.config().as_ref().and_then(|config| config.labels().as_ref());
         labels
             .map(|labels| labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
             .unwrap_or_default()
     }
+}
+
+/// `ChainID` of the OCI's image specification.
+pub(crate) fn chain<'a>(diff_ids: impl Iterator<Item = &'a DiffId>) -> Vec<Digest> {
+    let mut chain: Vec<Digest> = Vec::new();
+    for diff_id in diff_ids {
+        chain.push(match chain.last() {
+            None => diff_id.0.clone(),
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        });
+    }
+    chain
 }
 
 /// The diffids that a configuration names, bottom first.
@@ -138,6 +155,13 @@ impl Store {
         if !new.blobs.is_empty() && new.blobs.len() != diff_ids.len() {
             return Err(ImageError::LayerCount { diffs: diff_ids.len(), blobs: new.blobs.len() });
         }
+        let config_digest = crate::digest::Digest::of(new.config);
+        let _held = self.hold(
+            std::iter::once(config_digest)
+                .chain(diff_ids.iter().map(|diff_id| diff_id.0.clone()))
+                .chain(new.blobs.iter().flatten().map(|blob| blob.digest.clone()))
+                .chain(new.manifest.iter().map(|(manifest, _)| manifest.digest.clone())),
+        );
         let mut size = 0;
         for diff_id in &diff_ids {
             size += self.layer_size(diff_id).ok_or_else(|| ImageError::LayerMissing(diff_id.clone()))?;
@@ -148,7 +172,7 @@ impl Store {
         }
         let blobs = match new.blobs.is_empty() {
             true => diff_ids.iter().map(|diff_id| self.layer_blob(diff_id)).collect::<Vec<_>>(),
-            false => new.blobs.into_iter().map(Some).collect(),
+            false => new.blobs,
         };
         let layers = diff_ids.into_iter().zip(blobs).map(|(diff_id, blob)| Layer { diff_id, blob }).collect();
         let image = Image {
@@ -176,7 +200,11 @@ impl Store {
         let parsed = ImageConfiguration::from_reader(config).map_err(ImageError::Config)?;
         let mut layers = Vec::new();
         let mut size = 0;
-        for diff_id in diff_ids(&parsed)? {
+        let diff_ids = diff_ids(&parsed)?;
+        let config_digest = crate::digest::Digest::of(config);
+        let _held =
+            self.hold(std::iter::once(config_digest).chain(diff_ids.iter().map(|diff_id| diff_id.0.clone())));
+        for diff_id in diff_ids {
             size += self.layer_size(&diff_id).ok_or_else(|| ImageError::LayerMissing(diff_id.clone()))?;
             let blob = self.layer_blob(&diff_id);
             layers.push(Layer { diff_id, blob });
@@ -205,6 +233,14 @@ impl Store {
         let image = self.image(id).map_err(ImageError::Index)?.ok_or_else(missing)?;
         let image = Image { parent: Some(parent.clone()), ..Image::clone(&image) };
         self.write_record(&image, Durability::Flushed)?;
+        self.replace_image(image).map_err(ImageError::Index)
+    }
+
+    /// A name was given to the image just now.
+    pub fn touch(&self, id: &ImageId) -> Result<(), ImageError> {
+        let Some(image) = self.image(id).map_err(ImageError::Index)? else { return Ok(()) };
+        let image = Image { tagged_at: now(), ..Image::clone(&image) };
+        self.write_record(&image, Durability::Volatile)?;
         self.replace_image(image).map_err(ImageError::Index)
     }
 

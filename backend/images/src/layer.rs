@@ -15,6 +15,14 @@ use crate::unpack::{UnpackError, unpack};
 
 const PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+
+/// A file that came from outside and was hashed on its way.
+#[derive(Clone, Debug)]
+pub struct Received<'a> {
+    pub path: &'a Path,
+    pub digest: Digest,
+}
 
 /// A layer could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +39,8 @@ pub enum LayerError {
     BlobMismatch { expected: Digest, received: Digest },
     #[error("layer {expected} holds other content than the image's configuration says ({received})")]
     DiffMismatch { expected: DiffId, received: Digest },
+    #[error("find what the container wrote")]
+    Snapshot(#[source] Box<crate::snapshot::SnapshotError>),
     #[error("pack the layer")]
     Pack(#[source] crate::pack::PackError),
     #[error("write layer {diff_id}")]
@@ -52,6 +62,9 @@ struct Record {
     blob: Option<Descriptor>,
 }
 
+/// `compressed.json`, beside `layer.json`: what a push made of a layer that has no blob. The bytes are not kept.
+const COMPRESSED: &str = "compressed.json";
+
 impl Store {
     /// Whether the layer is unpacked, here or in the shared store.
     pub fn has_layer(&self, diff_id: &DiffId) -> bool {
@@ -69,8 +82,26 @@ impl Store {
     }
 
     /// The blob that a layer was unpacked from.
-    pub(crate) fn layer_blob(&self, diff_id: &DiffId) -> Option<Descriptor> {
+    pub fn layer_blob(&self, diff_id: &DiffId) -> Option<Descriptor> {
         self.layer_record(diff_id)?.blob
+    }
+
+    /// What the layer was compressed to when it was pushed: a registry may still have it.
+    pub fn compressed(&self, diff_id: &DiffId) -> Option<Descriptor> {
+        let bytes = fs::read(self.layer_folder(diff_id)?.join(COMPRESSED)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Remembers what the layer was compressed to. Of a layer that another store owns nothing is remembered.
+    pub fn remember_compressed(&self, diff_id: &DiffId, blob: &Descriptor) -> Result<(), LayerError> {
+        let folder = self.root().join("layers").join(diff_id.0.hex());
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let write = |source| LayerError::Write { diff_id: diff_id.clone(), source };
+        let bytes = serde_json::to_vec(blob).map_err(|error| write(error.into()))?;
+        let durability = crate::snapshot::Durability::Volatile;
+        crate::file::replace(&folder.join(COMPRESSED), &bytes, &self.tmp(), durability).map_err(write)
     }
 
     fn layer_record(&self, diff_id: &DiffId) -> Option<Record> {
@@ -93,7 +124,8 @@ impl Store {
         self.roots().map(|root| root.join("layers").join(diff_id.0.hex())).find(|path| path.is_dir())
     }
 
-    /// Unpacks a layer whose blob is in the store. `progress` hears how many bytes of the blob were read.
+    /// Unpacks a layer whose blob is in the store, and was verified when it came there. `progress` hears how many bytes
+    /// of the blob were read.
     pub fn unpack_blob(
         &self,
         blob: &Descriptor,
@@ -104,7 +136,10 @@ impl Store {
             return Ok(());
         }
         let source = self.open_blob(&blob.digest).map_err(LayerError::Blob)?;
-        self.unpack_reader(source, Some(blob), diff_id, progress).map(drop)
+        let folder = self.new_layer()?;
+        let unpacked = unpack_known(source, &folder.path().join("diff"), &blob.digest, diff_id, progress)?;
+        let record = Record { blob: Some(blob.clone()), ..unpacked };
+        self.keep_layer(folder, diff_id, &record)
     }
 
     /// Unpacks a layer from any stream; verifies the blob's digest, where one is given, and the diffid. A layer
@@ -136,30 +171,24 @@ impl Store {
     }
 
     /// Makes a layer of a file that holds its tar archive, compressed or not; the file becomes its blob.
-    pub fn take_layer_file(&self, path: &Path, diff_id: &DiffId) -> Result<Descriptor, LayerError> {
+    pub fn take_layer_file(
+        &self,
+        file: Received<'_>,
+        diff_id: &DiffId,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Descriptor, LayerError> {
         let read = |source| LayerError::Read { digest: diff_id.0.clone(), source };
-        let mut source = fs::File::open(path).map_err(read)?;
+        let mut source = fs::File::open(file.path).map_err(read)?;
         let size = source.metadata().map_err(read)?.len();
-        let describe = |digest: Digest| {
-            let media_type = if digest == diff_id.0 { PLAIN } else { GZIP };
-            Descriptor { media_type: media_type.to_owned(), digest, size }
-        };
-        let blob = if self.has_layer(diff_id) {
-            let mut hasher = crate::digest::Hasher::default();
-            io::copy(&mut source, &mut hasher).map_err(read)?;
-            describe(hasher.finish())
-        } else {
+        let media_type = media_type(&mut source).map_err(read)?.to_owned();
+        let blob = Descriptor { media_type, digest: file.digest, size };
+        if !self.has_layer(diff_id) {
             let folder = self.new_layer()?;
-            let mut unpacked = unpack_watched(source, &folder.path().join("diff"), &diff_id.0, &mut |_| {})?;
-            if unpacked.diff != diff_id.0 {
-                return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received: unpacked.diff });
-            }
-            let blob = describe(unpacked.blob);
-            unpacked.record.blob = Some(blob.clone());
-            self.keep_layer(folder, diff_id, &unpacked.record)?;
-            blob
-        };
-        self.adopt_blob(path, &blob.digest).map_err(LayerError::Blob)?;
+            let unpacked =
+                unpack_known(source, &folder.path().join("diff"), &blob.digest, diff_id, progress)?;
+            self.keep_layer(folder, diff_id, &Record { blob: Some(blob.clone()), ..unpacked })?;
+        }
+        self.adopt_blob(file.path, &blob.digest).map_err(LayerError::Blob)?;
         Ok(blob)
     }
 
@@ -168,7 +197,8 @@ impl Store {
         let mut file = tempfile::tempfile_in(self.tmp()).map_err(LayerError::Create)?;
         let mut sum = Sum::default();
         let mut both = Both(io::BufWriter::new(&mut file), &mut sum);
-        let size = pack(&snapshot.upper, &mut both, Deleted::Whiteouts).map_err(LayerError::Pack)?;
+        let upper = snapshot.layer().map_err(|error| LayerError::Snapshot(Box::new(error)))?;
+        let size = pack(upper, &mut both, Deleted::Whiteouts).map_err(LayerError::Pack)?;
         let flushed = io::Write::flush(&mut both);
         drop(both);
         let diff_id = DiffId(sum.hasher.finish());
@@ -180,13 +210,26 @@ impl Store {
         Ok((diff_id, size))
     }
 
-    /// Makes a layer of any tar archive, whatever its digest: `docker import`.
+    /// Makes a layer of any tar archive, whatever its digest: `docker import`. The archive, if it is a compressed one
+    /// without its compression, stays as the layer's blob, so that the layer is what came and nothing like it.
     pub fn import_layer(&self, source: impl Read) -> Result<(DiffId, u64), LayerError> {
         let folder = self.new_layer()?;
-        let diff = folder.path().join("diff");
         let named = Digest::of(b"");
-        unpack_watched(source, &diff, &named, &mut |_| {})?;
-        self.adopt_layer(&diff)
+        let failed = |source| LayerError::Read { digest: named.clone(), source };
+        let plain = decompress(source).map_err(failed)?;
+        let mut kept = Kept { source: plain, blob: self.begin_blob().map_err(LayerError::Blob)? };
+        let size = unpack(&mut kept, &folder.path().join("diff"))
+            .map_err(|source| LayerError::Unpack { digest: named.clone(), source })?;
+        // What lies behind the archive's end belongs to it.
+        io::copy(&mut kept, &mut io::sink()).map_err(failed)?;
+        let tar_size = kept.blob.written();
+        let digest = kept.blob.finish_any().map_err(LayerError::Blob)?;
+        let blob = Descriptor { media_type: PLAIN.to_owned(), digest: digest.clone(), size: tar_size };
+        let diff_id = DiffId(digest);
+        if !self.has_layer(&diff_id) {
+            self.keep_layer(folder, &diff_id, &Record { size, tar_size, blob: Some(blob) })?;
+        }
+        Ok((diff_id, size))
     }
 
     /// Makes a layer of a folder that holds one already in overlayfs's form, such as a snapshot's upper folder or
@@ -258,6 +301,79 @@ struct Unpacked {
     diff: Digest,
     blob: Digest,
     record: Record,
+}
+
+/// What a layer's archive is compressed with, by its first bytes; reads from the beginning again.
+fn media_type(source: &mut fs::File) -> io::Result<&'static str> {
+    let mut first = [0; 4];
+    let length = source.read(&mut first)?;
+    io::Seek::rewind(source)?;
+    Ok(match &first[..length] {
+        [0x1f, 0x8b, ..] => GZIP,
+        [0x28, 0xb5, 0x2f, 0xfd] => ZSTD,
+        _ => PLAIN,
+    })
+}
+
+/// Unpacks a stream whose digest is known. One that is the archive itself needs no hashing.
+fn unpack_known(
+    source: fs::File,
+    diff: &Path,
+    blob: &Digest,
+    diff_id: &DiffId,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Record, LayerError> {
+    let read = |source| LayerError::Read { digest: blob.clone(), source };
+    let failed = |source| LayerError::Unpack { digest: blob.clone(), source };
+    if *blob == diff_id.0 {
+        let tar_size = source.metadata().map_err(read)?.len();
+        let counted = Counted { source: io::BufReader::with_capacity(BUFFER, source), read: 0, progress };
+        let size = unpack(counted, diff).map_err(failed)?;
+        return Ok(Record { size, tar_size, blob: None });
+    }
+    let counted = Counted { source, read: 0, progress };
+    let plain = decompress(counted).map_err(read)?;
+    let mut tar_size = 0;
+    let mut count = |bytes| tar_size = bytes;
+    let mut tar = Watched::new(plain, &mut count);
+    let size = unpack(&mut tar, diff).map_err(failed)?;
+    let received = tar.finish().map_err(read)?;
+    if received != diff_id.0 {
+        return Err(LayerError::DiffMismatch { expected: diff_id.clone(), received });
+    }
+    Ok(Record { size, tar_size, blob: None })
+}
+
+const BUFFER: usize = 128 << 10;
+
+/// Writes what is read through it into a blob.
+struct Kept<R> {
+    source: R,
+    blob: crate::blob::BlobWriter,
+}
+
+impl<R: Read> Read for Kept<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        io::Write::write_all(&mut self.blob, &buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// Tells how far a source was read.
+struct Counted<'a, R> {
+    source: R,
+    read: u64,
+    progress: &'a mut dyn FnMut(u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.read += count as u64;
+        (self.progress)(self.read);
+        Ok(count)
+    }
 }
 
 /// Unpacks a stream while hashing it before and after decompression.

@@ -17,7 +17,9 @@ use crate::reference::{Named, ReferenceError};
 use crate::refs::IndexError;
 use crate::store::Store;
 
+/// The OCI's name, which many writers give the tag alone; containerd's beside it is whole.
 const NAME: &str = "org.opencontainers.image.ref.name";
+const WHOLE_NAME: &str = "io.containerd.image.name";
 
 /// A layout could not be imported.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,13 @@ pub struct Imported {
     pub is_new: bool,
 }
 
+/// One image of a layout, under one of its names if it has any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    pub name: Option<Named>,
+    pub id: ImageId,
+}
+
 #[derive(Deserialize)]
 struct LayoutIndex {
     manifests: Vec<Entry>,
@@ -64,6 +73,34 @@ struct Entry {
     size: u64,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    platform: Option<System>,
+}
+
+/// What an image in an index runs on.
+#[derive(Deserialize)]
+struct System {
+    os: String,
+    architecture: String,
+}
+
+impl Entry {
+    fn name(&self) -> Option<&String> {
+        self.annotations.get(WHOLE_NAME).or_else(|| self.annotations.get(NAME))
+    }
+
+    fn is_index(&self) -> bool {
+        self.media_type.contains("image.index") || self.media_type.contains("manifest.list")
+    }
+
+    fn runs_here(&self) -> bool {
+        let here = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        self.platform.as_ref().is_none_or(|system| system.os == "linux" && system.architecture == here)
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,7 +131,7 @@ impl Store {
         let mut imported = Vec::new();
         let mut found: BTreeMap<Digest, Found> = BTreeMap::new();
         for entry in index.manifests {
-            let Some(text) = entry.annotations.get(NAME) else { continue };
+            let Some(text) = entry.name() else { continue };
             let name = Named::parse(text)
                 .map_err(|source| ImportError::Name { name: text.clone(), source })?
                 .or_latest();
@@ -105,14 +142,51 @@ impl Store {
             } else if let Some(image) = found.get_mut(&entry.digest) {
                 image.names.push(name);
             } else {
-                found.insert(entry.digest.clone(), read_image(folder, entry, name)?);
+                found.insert(entry.digest.clone(), read_image(folder, entry, vec![name])?);
             }
         }
         self.take_layers(folder, found.values())?;
         for image in found.into_values() {
-            imported.extend(self.take_image(image)?);
+            imported.extend(self.take_image(image)?.1);
         }
         Ok(imported)
+    }
+
+    /// Takes every image of the layout, named or not; of an index the image that runs here. A name that is a tag alone
+    /// names nothing.
+    pub fn load_layout(&self, folder: &Path) -> Result<Vec<Loaded>, ImportError> {
+        let index: LayoutIndex = parse(&folder.join("index.json"))?;
+        let mut found: BTreeMap<Digest, Found> = BTreeMap::new();
+        for entry in index.manifests {
+            let whole = entry.annotations.get(WHOLE_NAME);
+            let short = entry.annotations.get(NAME).filter(|name| name.contains([':', '/']));
+            let name = whole.or(short).map(|text| {
+                let failed = |source| ImportError::Name { name: text.clone(), source };
+                Named::parse(text).map(Named::or_latest).map_err(failed)
+            });
+            let name = name.transpose()?;
+            let entry = if entry.is_index() { inner(folder, &entry)? } else { Some(entry) };
+            let Some(entry) = entry else { continue };
+            match found.get_mut(&entry.digest) {
+                Some(image) => image.names.extend(name),
+                None => {
+                    let image = read_image(folder, entry, name.into_iter().collect())?;
+                    found.insert(image.manifest.digest.clone(), image);
+                }
+            }
+        }
+        let _held = self.hold(found.values().flat_map(|image| {
+            image.layers.iter().flat_map(|(diff_id, blob)| [diff_id.0.clone(), blob.digest.clone()])
+        }));
+        self.take_layers(folder, found.values())?;
+        let mut loaded = Vec::new();
+        for image in found.into_values() {
+            let is_named = !image.names.is_empty();
+            let (id, imported) = self.take_image(image)?;
+            loaded.extend((!is_named).then(|| Loaded { name: None, id: id.clone() }));
+            loaded.extend(imported.into_iter().map(|one| Loaded { name: Some(one.name), id: id.clone() }));
+        }
+        Ok(loaded)
     }
 
     /// Unpacks what is missing, on all processors; the largest layers first, so that none is left for last.
@@ -152,13 +226,13 @@ impl Store {
         self.adopt_blob(path, &blob.digest).map_err(ImportError::Blob)
     }
 
-    fn take_image(&self, image: Found) -> Result<Vec<Imported>, ImportError> {
+    fn take_image(&self, image: Found) -> Result<(ImageId, Vec<Imported>), ImportError> {
         let digest = image.manifest.digest.clone();
         let recorded = self
             .put_image(NewImage {
                 config: &image.config,
                 manifest: Some((image.manifest, &image.bytes)),
-                blobs: image.layers.into_iter().map(|(_, blob)| blob).collect(),
+                blobs: image.layers.into_iter().map(|(_, blob)| Some(blob)).collect(),
             })
             .map_err(ImportError::Image)?;
         let mut imported = Vec::new();
@@ -171,11 +245,20 @@ impl Store {
                 is_new: before.as_ref() != Some(&recorded.id),
             });
         }
-        Ok(imported)
+        Ok((recorded.id.clone(), imported))
     }
 }
 
-fn read_image(folder: &Path, entry: Entry, name: Named) -> Result<Found, ImportError> {
+/// The image in an index that runs here.
+fn inner(folder: &Path, entry: &Entry) -> Result<Option<Entry>, ImportError> {
+    let bytes = small_blob(folder, &entry.digest)?;
+    let path = blob_path(folder, &entry.digest);
+    let index: LayoutIndex =
+        serde_json::from_slice(&bytes).map_err(|source| ImportError::Parse { path, source })?;
+    Ok(index.manifests.into_iter().find(|one| one.runs_here() && !one.is_index()))
+}
+
+fn read_image(folder: &Path, entry: Entry, names: Vec<Named>) -> Result<Found, ImportError> {
     let bytes = small_blob(folder, &entry.digest)?;
     let path = blob_path(folder, &entry.digest);
     let manifest: Manifest =
@@ -192,7 +275,7 @@ fn read_image(folder: &Path, entry: Entry, name: Named) -> Result<Found, ImportE
         return Err(ImportError::Image(ImageError::LayerCount { diffs, blobs }));
     }
     let layers = diff_ids.into_iter().zip(manifest.layers.into_iter().map(descriptor)).collect();
-    Ok(Found { manifest: descriptor(entry), bytes, config, layers, names: vec![name] })
+    Ok(Found { manifest: descriptor(entry), bytes, config, layers, names })
 }
 
 fn descriptor(entry: Entry) -> Descriptor {

@@ -8,12 +8,14 @@
 //! ```text
 //! ROOT/
 //!   refs.json                  names → images; replaced by rename, flushed
+//!   refs.new.json              the same, newer, and not flushed: forgotten by a power cut
 //!   images/<hex>.json          one image: its layers and the manifest it came with
 //!   blobs/sha256/<hex>         manifests, configurations and layers as they were received
 //!   layers/<hex of diffid>/
 //!     diff/                    the layer unpacked, whiteouts as overlayfs wants them
 //!     layer.json               its size; written before the folder gets its name
-//!   snapshots/<container>/     upper/, work/, merged/ and snapshot.json
+//!     compressed.json          what a push made of it, if it has no blob
+//!   snapshots/<container>/     upper/, work/, merged/ and snapshot.json; with `vfs` merged/ holds a copy of the image
 //!   tmp/                       what is being written; emptied at start
 //!   lock                       held while refs.json changes, so that several processes may share a root
 //! ```
@@ -28,7 +30,10 @@ mod blob;
 mod changes;
 mod digest;
 mod draft;
+mod driver;
 mod file;
+mod headers;
+mod hold;
 mod image;
 mod layer;
 mod layout;
@@ -42,14 +47,17 @@ mod snapshot;
 mod store;
 mod stream;
 pub mod unpack;
+mod vfs;
 
 pub use blob::{BlobError, BlobWriter};
 pub use changes::{Change, Kind};
 pub use digest::{DiffId, Digest, DigestError, Hasher, ImageId};
 pub use draft::{Draft, DraftError};
+pub use driver::{Driver, DriverError, backing};
+pub use hold::Hold;
 pub use image::{Descriptor, Image, ImageError, Layer, NewImage};
-pub use layer::LayerError;
-pub use layout::{ImportError, Imported};
+pub use layer::{LayerError, Received};
+pub use layout::{ImportError, Imported, Loaded};
 pub use pack::{Deleted, PackError, pack};
 pub use platform::{PlatformError, Specifier};
 pub use reference::{Named, Reference, ReferenceError};

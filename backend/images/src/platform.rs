@@ -105,6 +105,12 @@ impl Specifier {
             _ => Err(PlatformError::Form(text.to_owned())),
         }
     }
+
+    /// What an image says of itself, in one name for each system and architecture.
+    pub fn normal(os: &str, architecture: &str, variant: &str) -> Self {
+        let (architecture, variant) = self::architecture(architecture, variant);
+        Self { os: system(os).unwrap_or_else(|| os.to_owned()), architecture, variant }
+    }
 }
 
 fn is_word(part: &str, more: &str) -> bool {
@@ -137,7 +143,8 @@ fn architecture(word: &str, variant: &str) -> (String, String) {
         ("i386", _) => ("386", ""),
         ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
         ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
-        ("aarch64" | "arm64", "8" | "v8") => ("arm64", ""),
+        ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
+        ("aarch64" | "arm64", "9" | "9.0" | "v9.0") => ("arm64", "v9"),
         ("aarch64" | "arm64", variant) => ("arm64", variant),
         ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
         ("armel", _) | ("arm", "6") => ("arm", "v6"),

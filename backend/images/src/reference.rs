@@ -26,6 +26,8 @@ pub enum Reference {
 pub enum ReferenceError {
     #[error("invalid reference format")]
     Format,
+    #[error("invalid tag format")]
+    Tag,
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
     #[error("invalid reference format: repository name must not be more than 255 characters")]
@@ -70,7 +72,7 @@ impl Named {
             _ => (rest, None),
         };
         let (domain, path) = split_domain(name);
-        check_name(&domain, &path, name)?;
+        check_name(&domain, &path)?;
         if let Some(tag) = tag
             && !is_tag(tag)
         {
@@ -108,7 +110,7 @@ impl Named {
     /// The same repository with another tag, and no digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
         if !is_tag(tag) {
-            return Err(ReferenceError::Format);
+            return Err(ReferenceError::Tag);
         }
         Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
     }
@@ -179,11 +181,9 @@ fn split_domain(name: &str) -> (String, String) {
     (domain.to_owned(), path)
 }
 
-fn check_name(domain: &str, path: &str, written: &str) -> Result<(), ReferenceError> {
+fn check_name(domain: &str, path: &str) -> Result<(), ReferenceError> {
     if path.chars().any(|character| character.is_ascii_uppercase()) {
-        let lower = path.to_ascii_lowercase();
-        let ok = lower.split('/').all(is_component);
-        return Err(if ok { ReferenceError::Uppercase(written.to_owned()) } else { ReferenceError::Format });
+        return Err(ReferenceError::Uppercase(path.to_owned()));
     }
     if !is_domain(domain) || !path.split('/').all(is_component) {
         return Err(ReferenceError::Format);
@@ -278,7 +278,7 @@ mod tests {
     fn wrong_names_are_refused_with_dockers_words() {
         for (written, text) in [
             ("", "invalid reference format: repository name is missing"),
-            ("Alpine", "invalid reference format: repository name (Alpine) must be lowercase"),
+            ("Alpine", "invalid reference format: repository name (library/Alpine) must be lowercase"),
             ("alpine:", "invalid reference format"),
             (":tag", "invalid reference format"),
             ("a//b", "invalid reference format"),

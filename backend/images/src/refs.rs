@@ -1,5 +1,8 @@
 //! `refs.json`: which names mean which image, and which images there are.
 //!
+//! What need not outlive a power cut is written without waiting for the disk, and a power cut may leave such a file empty:
+//! it goes to `refs.new.json`, which counts while the machine runs that wrote it, and while it is the newer one.
+//!
 //! Every change is made under the store's lock on a freshly read file, so that the gateway and `drydock image`
 //! may work on one root; every look notices, by the file's stamp, that another process changed it.
 
@@ -44,6 +47,12 @@ pub(crate) struct Index {
     /// Images that may not be on the disk yet, with the boot of the machine that knows them in memory.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unsettled: BTreeMap<ImageId, String>,
+    /// Every change makes it larger.
+    #[serde(default)]
+    version: u64,
+    /// In `refs.new.json`: the boot of the machine that wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    boot: String,
 }
 
 /// The index in memory, with the images it names.
@@ -51,7 +60,7 @@ pub(crate) struct Index {
 pub(crate) struct State {
     pub index: Index,
     pub images: BTreeMap<ImageId, Arc<Image>>,
-    stamp: Option<Stamp>,
+    stamp: [Option<Stamp>; 2],
 }
 
 /// Tells one version of the file from another: every change makes a new inode.
@@ -88,30 +97,56 @@ impl Store {
         let mut state = self.state()?;
         let mut index = state.index.clone();
         let answer = change(&mut index, &state.images)?;
-        let path = self.root().join("refs.json");
-        let bytes = serde_json::to_vec_pretty(&index).map_err(|error| IndexError::Write(error.into()))?;
-        crate::file::replace(&path, &bytes, &self.tmp(), durability).map_err(IndexError::Write)?;
+        index.version += 1;
+        self.write(index, durability).map_err(IndexError::Write)?;
         self.reload(&mut state)?;
         Ok(answer)
     }
 
-    fn reload(&self, state: &mut State) -> Result<(), IndexError> {
-        let path = self.root().join("refs.json");
-        let stamp = match fs::metadata(&path) {
-            Ok(meta) => Some(Stamp { inode: meta.ino(), modified: (meta.mtime(), meta.mtime_nsec()) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+    fn write(&self, mut index: Index, durability: Durability) -> io::Result<()> {
+        let [kept, newer] = self.index_files();
+        let path = match durability {
+            Durability::Flushed => {
+                index.boot.clear();
+                &kept
+            }
+            Durability::Volatile => {
+                index.boot = boot();
+                &newer
+            }
+        };
+        crate::file::replace(path, &serde_json::to_vec_pretty(&index)?, &self.tmp(), durability)?;
+        if durability == Durability::Flushed {
+            // It is the older one now, and counts no more even if it stays.
+            let _ = fs::remove_file(newer);
+        }
+        Ok(())
+    }
+
+    /// What is kept, and what may be newer.
+    fn index_files(&self) -> [std::path::PathBuf; 2] {
+        ["refs.json", "refs.new.json"].map(|name| self.root().join(name))
+    }
+
+    fn read_index(&self) -> Result<Index, IndexError> {
+        let [kept, newer] = self.index_files();
+        let index: Index = match fs::read(kept) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(IndexError::Parse)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Index::default(),
             Err(error) => return Err(IndexError::Read(error)),
         };
+        let newer = fs::read(newer).ok().and_then(|bytes| serde_json::from_slice::<Index>(&bytes).ok());
+        let newer = newer.filter(|newer| newer.version > index.version && newer.boot == boot());
+        Ok(newer.unwrap_or(index))
+    }
+
+    fn reload(&self, state: &mut State) -> Result<(), IndexError> {
+        let [kept, newer] = self.index_files();
+        let stamp = [stamp(&kept)?, stamp(&newer)?];
         if stamp == state.stamp {
             return Ok(());
         }
-        let index: Index = match stamp {
-            Some(_) => {
-                let bytes = fs::read(&path).map_err(IndexError::Read)?;
-                serde_json::from_slice(&bytes).map_err(IndexError::Parse)?
-            }
-            None => Index::default(),
-        };
+        let index = self.read_index()?;
         let mut images = BTreeMap::new();
         for id in &index.images {
             let image = match state.images.get(id) {
@@ -210,6 +245,14 @@ impl Store {
         let state = self.state()?;
         let references = state.index.references.iter();
         Ok(references.filter_map(|(name, id)| Some((Named::parse(name).ok()?, id.clone()))).collect())
+    }
+}
+
+fn stamp(path: &std::path::Path) -> Result<Option<Stamp>, IndexError> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(Some(Stamp { inode: meta.ino(), modified: (meta.mtime(), meta.mtime_nsec()) })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(IndexError::Read(error)),
     }
 }
 

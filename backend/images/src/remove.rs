@@ -27,8 +27,10 @@ pub enum RemoveError {
 /// What was thrown away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Diffids of layers, as `docker rmi` lists them.
+    /// Diffids of the layers that are gone from the disk.
     pub layers: Vec<Digest>,
+    /// Chain ids that no image and no container has any more, topmost first: what `docker rmi` lists.
+    pub chains: Vec<Digest>,
     /// Bytes freed.
     pub size: u64,
 }
@@ -48,9 +50,10 @@ impl Store {
             Ok(images.get(id).cloned())
         });
         let Some(image) = forgotten.map_err(RemoveError::Index)? else { return Ok(Removed::default()) };
-        let candidates = Parts::of_images(std::slice::from_ref(&image));
-        let kept = self.kept()?;
-        self.throw_away(candidates.without(&kept))
+        let in_use = self.chains_in_use()?;
+        let chains = image.chain_ids().into_iter().rev().filter(|chain| !in_use.contains(chain)).collect();
+        let removed = self.throw_away(Parts::of_images(std::slice::from_ref(&image)))?;
+        Ok(Removed { chains, ..removed })
     }
 
     /// Throws away layers, blobs and records that no image and no snapshot needs: the leavings of pulls that
@@ -65,8 +68,24 @@ impl Store {
                 .map(|name| name.trim_end_matches(".json").to_owned())
                 .collect(),
         };
-        let kept = self.kept()?;
-        self.throw_away(candidates.without(&kept))
+        self.throw_away(candidates)
+    }
+
+    /// Throws away of these layers (by their diffids) and blobs what no image names and nobody holds: what a verb brought
+    /// that then failed.
+    pub fn discard(&self, digests: impl IntoIterator<Item = Digest>) -> Result<Removed, RemoveError> {
+        let hexes: BTreeSet<String> = digests.into_iter().map(|digest| digest.hex().to_owned()).collect();
+        self.throw_away(Parts { layers: hexes.clone(), blobs: hexes, images: BTreeSet::new() })
+    }
+
+    fn chains_in_use(&self) -> Result<BTreeSet<Digest>, RemoveError> {
+        let images = self.images().map_err(RemoveError::Index)?;
+        let mut chains: BTreeSet<Digest> = images.iter().flat_map(|image| image.chain_ids()).collect();
+        let list = |source| RemoveError::List { path: self.root().join("snapshots"), source };
+        for container in self.snapshots().map_err(list)? {
+            chains.extend(crate::image::chain(self.snapshot_layers(&container).iter().rev()));
+        }
+        Ok(chains)
     }
 
     fn kept(&self) -> Result<Parts, RemoveError> {
@@ -80,8 +99,18 @@ impl Store {
         Ok(kept)
     }
 
-    fn throw_away(&self, parts: Parts) -> Result<Removed, RemoveError> {
+    /// Throws away what of the candidates nothing needs.
+    fn throw_away(&self, candidates: Parts) -> Result<Removed, RemoveError> {
+        let failed = |source| RemoveError::Remove { path: self.tmp(), source };
+        let trash = tempfile::Builder::new().prefix("removed-").tempdir_in(self.tmp()).map_err(failed)?;
         let mut removed = Removed::default();
+        // Whoever begins to hold something now finds it whole or gone.
+        let held = self.held();
+        let mut kept = self.kept()?;
+        kept.layers.extend(held.keys().cloned());
+        kept.blobs.extend(held.keys().cloned());
+        kept.images.extend(held.keys().cloned());
+        let parts = candidates.without(&kept);
         for hex in parts.layers {
             let path = self.root().join("layers").join(&hex);
             if !path.is_dir() {
@@ -90,7 +119,9 @@ impl Store {
             let digest: Option<Digest> = format!("sha256:{hex}").parse().ok();
             removed.size +=
                 digest.clone().and_then(|digest| self.layer_size(&DiffId(digest))).unwrap_or_default();
-            self.remove_layer(path)?;
+            // A folder loses its name in one step before it is emptied, so that a crash leaves no half layer.
+            fs::rename(&path, trash.path().join(&hex))
+                .map_err(|source| RemoveError::Remove { path, source })?;
             removed.layers.extend(digest);
         }
         let records =
@@ -104,15 +135,9 @@ impl Store {
                 _ => {}
             }
         }
+        drop(held);
+        trash.close().map_err(failed)?;
         Ok(removed)
-    }
-
-    /// A folder loses its name in one step before it is emptied, so that a crash leaves no half layer.
-    fn remove_layer(&self, path: PathBuf) -> Result<(), RemoveError> {
-        let failed = |source| RemoveError::Remove { path: path.clone(), source };
-        let trash = tempfile::Builder::new().prefix("removed-").tempdir_in(self.tmp()).map_err(failed)?;
-        fs::rename(&path, trash.path().join("layer")).map_err(failed)?;
-        trash.close().map_err(failed)
     }
 
     fn older(&self, folder: &str, age: Duration) -> Result<BTreeSet<String>, RemoveError> {

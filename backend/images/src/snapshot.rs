@@ -12,6 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ImageId;
+use crate::driver::Driver;
 use crate::image::Image;
 use crate::store::Store;
 use crate::unpack::in_user_namespace;
@@ -63,6 +64,7 @@ pub struct Detached {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub image: ImageId,
+    pub driver: Driver,
     pub durability: Durability,
     /// Topmost first.
     pub lower: Vec<PathBuf>,
@@ -80,6 +82,8 @@ struct Record {
     layers: Vec<crate::digest::DiffId>,
     #[serde(default)]
     volatile: bool,
+    #[serde(default)]
+    driver: Driver,
 }
 
 impl Store {
@@ -101,7 +105,7 @@ impl Store {
         }
         let layers = image.layers.iter().rev().map(|layer| layer.diff_id.clone()).collect();
         let volatile = durability == Durability::Volatile;
-        let record = Record { image: image.id.clone(), layers, volatile };
+        let record = Record { image: image.id.clone(), layers, volatile, driver: self.driver() };
         let mut snapshot = self.snapshot_at(folder, &record)?;
         for path in [&snapshot.folder, &snapshot.upper, &snapshot.work, &snapshot.merged] {
             make(path)?;
@@ -118,10 +122,8 @@ impl Store {
             .and_then(|()| snapshot.lower.first().map_or(Ok(()), |top| copy_owner_and_mode(top, &places)))
             .map_err(|source| SnapshotError::Create { path: places.clone(), source })?;
         snapshot.lower.insert(0, places);
-        let path = snapshot.folder.join("snapshot.json");
-        let written =
-            serde_json::to_vec(&record).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
-        written.map_err(|source| SnapshotError::Create { path, source })?;
+        snapshot.fill()?;
+        snapshot.write_record(&record)?;
         Ok(snapshot)
     }
 
@@ -132,7 +134,9 @@ impl Store {
         }
         make(&self.snapshot_folder(name)?)?;
         let layers: Vec<_> = image.layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        self.prepare_bare(name, &layers, Durability::Volatile)
+        let snapshot = self.prepare_bare(name, &layers, Durability::Volatile)?;
+        snapshot.fill()?;
+        Ok(snapshot)
     }
 
     /// The folders of a root file system over these layers, bottom first, in a folder that is there already: of no
@@ -146,17 +150,15 @@ impl Store {
         let folder = self.snapshot_folder(name)?;
         let image = ImageId(crate::digest::Digest::of(b""));
         let volatile = durability == Durability::Volatile;
-        let record = Record { image, layers: layers.iter().rev().cloned().collect(), volatile };
+        let layers = layers.iter().rev().cloned().collect();
+        let record = Record { image, layers, volatile, driver: self.driver() };
         let snapshot = self.snapshot_at(folder, &record)?;
         for path in [&snapshot.upper, &snapshot.work, &snapshot.merged] {
             make(path)?;
         }
         let top = snapshot.lower.first().map_or(Ok(()), |top| copy_owner_and_mode(top, &snapshot.upper));
         top.map_err(|source| SnapshotError::Create { path: snapshot.upper.clone(), source })?;
-        let path = snapshot.folder.join("snapshot.json");
-        let written =
-            serde_json::to_vec(&record).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
-        written.map_err(|source| SnapshotError::Create { path, source })?;
+        snapshot.write_record(&record)?;
         Ok(snapshot)
     }
 
@@ -216,14 +218,47 @@ impl Store {
         }
         let [upper, work, merged] = ["upper", "work", "merged"].map(|name| folder.join(name));
         let durability = if record.volatile { Durability::Volatile } else { Durability::Flushed };
-        Ok(Snapshot { image: record.image.clone(), durability, lower, upper, work, merged, folder })
+        let (image, driver) = (record.image.clone(), record.driver);
+        Ok(Snapshot { image, driver, durability, lower, upper, work, merged, folder })
     }
 }
 
 impl Snapshot {
+    fn write_record(&self, record: &Record) -> Result<(), SnapshotError> {
+        let path = self.folder.join("snapshot.json");
+        let written =
+            serde_json::to_vec(record).map_err(io::Error::from).and_then(|bytes| fs::write(&path, bytes));
+        written.map_err(|source| SnapshotError::Create { path, source })
+    }
+
+    /// Copies the image, where the driver is one that copies. What was begun before is begun again.
+    pub(crate) fn fill(&self) -> Result<(), SnapshotError> {
+        if self.driver == Driver::Overlay2 {
+            return Ok(());
+        }
+        let failed = |source| SnapshotError::Create { path: self.merged.clone(), source };
+        crate::vfs::flatten(&self.lower, &self.merged).map_err(failed)
+    }
+
+    /// Where the files that the container sees are written: its own layer, or the whole copy.
+    pub(crate) fn written(&self) -> &Path {
+        match self.driver {
+            Driver::Overlay2 => &self.upper,
+            Driver::Vfs => &self.merged,
+        }
+    }
+
+    /// The container's own layer as it is now, in overlayfs's form.
+    pub(crate) fn layer(&self) -> Result<&Path, SnapshotError> {
+        if self.driver == Driver::Vfs {
+            self.gather()?;
+        }
+        Ok(&self.upper)
+    }
+
     /// Mounts the root file system unless it is mounted already; answers where.
     pub fn mount(&self) -> Result<&Path, SnapshotError> {
-        if !self.is_mounted()? {
+        if self.driver == Driver::Overlay2 && !self.is_mounted()? {
             self.forget_volatile_mount();
             let mounted = self.mount_by_descriptor().or_else(|error| match error.raw_os_error() {
                 // Kernels before 6.8 do not know `lowerdir+`.
@@ -285,7 +320,7 @@ impl Snapshot {
         Ok(rustix::mount::mount("overlay", &self.merged, "overlay", MountFlags::empty(), options.as_c_str())?)
     }
 
-    /// Whether something is mounted at `merged`.
+    /// Whether something is mounted at `merged`; never, where the driver copies.
     pub fn is_mounted(&self) -> Result<bool, SnapshotError> {
         let read = |source| SnapshotError::Read { path: self.merged.clone(), source };
         let device = |path: &Path| match fs::metadata(path) {
@@ -340,7 +375,7 @@ impl Snapshot {
 
     /// Bytes of the files that the container wrote.
     pub fn size(&self) -> Result<u64, SnapshotError> {
-        tree_size(&self.upper).map_err(|source| SnapshotError::Read { path: self.upper.clone(), source })
+        tree_size(self.layer()?).map_err(|source| SnapshotError::Read { path: self.upper.clone(), source })
     }
 }
 
@@ -376,4 +411,48 @@ pub(crate) fn copy_owner_and_mode(from: &Path, to: &Path) -> io::Result<()> {
         rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
     )?;
     fs::set_permissions(to, fs::Permissions::from_mode(meta.mode() & 0o7777))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    /// Needs root. 127 is what moby's `overlay2` promises; their paths alone fill more than the page that mount(2) takes.
+    #[test]
+    fn a_hundred_and_twenty_seven_layers_fit_both_ways_of_mounting() {
+        let place = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = place.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let lower: Vec<PathBuf> = (0..127)
+            .map(|number| {
+                let layer =
+                    make(&format!("layer-{number:03}-with-a-name-as-long-as-a-digest-is-in-hexadecimal"));
+                fs::write(layer.join(number.to_string()), "x").unwrap();
+                fs::write(layer.join("topmost"), number.to_string()).unwrap();
+                layer
+            })
+            .collect();
+        assert!(lower.iter().map(|path| path.as_os_str().len()).sum::<usize>() > 2 * 4096);
+        let snapshot = Snapshot {
+            image: ImageId(Digest::of(b"")),
+            driver: Driver::Overlay2,
+            durability: Durability::Flushed,
+            lower,
+            upper: make("upper"),
+            work: make("work"),
+            merged: make("merged"),
+            folder: place.path().to_owned(),
+        };
+        for mount in [Snapshot::mount_by_descriptor, Snapshot::mount_by_path] {
+            mount(&snapshot).unwrap();
+            let seen = fs::read_dir(&snapshot.merged).map(Iterator::count);
+            let topmost = fs::read_to_string(snapshot.merged.join("topmost"));
+            snapshot.unmount().unwrap();
+            assert_eq!((seen.unwrap(), topmost.unwrap().as_str()), (128, "0"));
+        }
+    }
 }

@@ -47,20 +47,33 @@ pub struct Store {
 struct Inner {
     root: PathBuf,
     shared: Option<PathBuf>,
+    driver: crate::driver::Driver,
     state: Mutex<State>,
+    holds: Arc<Mutex<crate::hold::Holds>>,
 }
 
 impl Store {
     /// Opens the store at `root` and makes it if it is not there. `shared` is a second store, whose layers
     /// and blobs are used in place and never written.
     pub fn open(root: impl Into<PathBuf>, shared: Option<PathBuf>) -> Result<Self, OpenError> {
+        Self::open_with(root, shared, crate::driver::Driver::default())
+    }
+
+    /// [`open`](Self::open), for root file systems made by a driver.
+    pub fn open_with(
+        root: impl Into<PathBuf>,
+        shared: Option<PathBuf>,
+        driver: crate::driver::Driver,
+    ) -> Result<Self, OpenError> {
         let root = root.into();
         for folder in ["blobs/sha256", "layers", "images", "snapshots", "tmp"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path, source })?;
         }
         let shared = shared.filter(|path| path.join("layers").is_dir());
-        let store = Self { inner: Arc::new(Inner { root, shared, state: Mutex::default() }) };
+        let store = Self {
+            inner: Arc::new(Inner { root, shared, driver, state: Mutex::default(), holds: Arc::default() }),
+        };
         store.clear_leftovers()?;
         drop(store.state().map_err(OpenError::Index)?);
         store.forget_unsettled().map_err(OpenError::Index)?;
@@ -103,6 +116,14 @@ impl Store {
     /// This store's root, then the shared one's.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.inner.root.as_path()).chain(self.inner.shared.as_deref())
+    }
+
+    pub fn driver(&self) -> crate::driver::Driver {
+        self.inner.driver
+    }
+
+    pub(crate) fn holds(&self) -> &Arc<Mutex<crate::hold::Holds>> {
+        &self.inner.holds
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! A layer's tar archive → a folder that overlayfs can take as it is.
 //!
-//! Layers come from strangers, and this runs as root. Three rules keep one inside its folder: no path may hold
-//! `..`; a path's parent is opened by `openat2` with `RESOLVE_IN_ROOT`, so that a symbolic link (absolute or
+//! Layers come from strangers, and this runs as root. Three rules keep one inside its folder: no path and no symbolic
+//! link may lead out of it by its words; a path's parent is opened by `openat2` with `RESOLVE_IN_ROOT`, so that a symbolic link (absolute or
 //! not) is followed inside the folder only; and the last name is created or removed by `*at` calls that
 //! never follow a link.
 //!
@@ -25,6 +25,9 @@ use tar::EntryType;
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
+/// Large enough that the price of a call does not show.
+const BUFFER: usize = 256 << 10;
+
 /// A layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -36,8 +39,10 @@ pub enum UnpackError {
     OverFolder(PathBuf),
     #[error("cannot overwrite non-directory {0:?} with directory")]
     OverFile(PathBuf),
-    #[error("{0:?} would leave the layer")]
+    #[error("{0:?} is outside of the layer")]
     Escapes(PathBuf),
+    #[error("invalid symlink {path:?} -> {target:?}")]
+    Symlink { path: PathBuf, target: PathBuf },
     #[error("create {path:?}")]
     Create { path: PathBuf, source: io::Error },
     #[error("write {path:?}")]
@@ -59,7 +64,8 @@ fn owner_hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Unpacks `archive` into the existing folder `target`; answers the bytes of all files.
+/// Unpacks `archive` into the existing folder `target`; answers the bytes of all files, a symbolic link's being its
+/// target's name.
 pub fn unpack(archive: impl Read, target: &Path) -> Result<u64, UnpackError> {
     let root = rustix::fs::openat(
         CWD,
@@ -120,9 +126,10 @@ fn run(archive: impl Read, root: OwnedFd, form: Form, seen: Option<Seen<'_>>) ->
         folders: BTreeMap::new(),
         made: std::collections::BTreeSet::new(),
         in_user_namespace: in_user_namespace(),
+        buffer: vec![0; BUFFER],
         size: 0,
     };
-    let mut archive = tar::Archive::new(archive);
+    let mut archive = tar::Archive::new(crate::headers::Checked::new(archive));
     for entry in archive.entries().map_err(UnpackError::Archive)? {
         match entry {
             Ok(entry) => unpacking.entry(entry)?,
@@ -155,9 +162,12 @@ struct Unpacking<'a> {
     parent: Option<(PathBuf, OwnedFd)>,
     /// Times of folders, set last because every entry made in one changes it.
     folders: BTreeMap<PathBuf, Timestamps>,
-    /// What this layer made: a whiteout deletes what lower layers have, not its own siblings.
+    /// What a layer made that is unpacked onto the tree it is for: a whiteout deletes what lower layers have, not its own
+    /// siblings.
     made: std::collections::BTreeSet<PathBuf>,
     in_user_namespace: bool,
+    /// Contents on their way.
+    buffer: Vec<u8>,
     size: u64,
 }
 
@@ -236,9 +246,13 @@ impl Unpacking<'_> {
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
                 let target = Path::new(std::ffi::OsStr::from_bytes(&target)).to_owned();
+                if !self.form.is_plain() && leaves(folder, &target) {
+                    return Err(UnpackError::Symlink { path: path.to_owned(), target });
+                }
                 let parent = self.open_parent(folder)?;
                 in_place_of(parent, name, |parent, name| rustix::fs::symlinkat(&target, parent, name))
                     .map_err(|source| created(path, source))?;
+                self.size += target.as_os_str().len() as u64;
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 if !self.device(path, folder, kind, entry)? {
@@ -248,7 +262,7 @@ impl Unpacking<'_> {
             // Kinds that Docker, too, does not know: sockets have none, the rest are vendors'.
             _ => return Ok(()),
         }
-        self.made.insert(path.to_owned());
+        self.note(path);
         let parent = self.open_parent(folder)?;
         settle(parent, path, kind, attributes)
     }
@@ -270,19 +284,16 @@ impl Unpacking<'_> {
         let mut file = File::from(file);
         let failed_write = |source| UnpackError::Write { path: path.to_owned(), source };
         let announced = entry.size();
-        let written = match &mut self.seen {
-            None => io::copy(entry, &mut file).map_err(failed_write)?,
-            Some(seen) => {
-                let (size, digest) = copy_hashed(entry, &mut file).map_err(failed_write)?;
-                seen(path, digest);
-                size
-            }
-        };
+        let mut hasher = self.seen.as_ref().map(|_| crate::digest::Hasher::default());
+        let written = copy(entry, &mut file, &mut self.buffer, hasher.as_mut()).map_err(failed_write)?;
+        if let (Some(seen), Some(hasher)) = (&mut self.seen, hasher) {
+            seen(path, hasher.finish());
+        }
         if written < announced {
             return Err(failed_write(io::ErrorKind::UnexpectedEof.into()));
         }
         self.size += written;
-        self.made.insert(path.to_owned());
+        self.note(path);
         let failed = |source: Errno| UnpackError::Attributes { path: path.to_owned(), source: source.into() };
         let owner = rustix::fs::fchown(&file, Some(uid(attributes.uid)), Some(gid(attributes.gid)));
         owner.map_err(|source| owner_error(path, attributes, source))?;
@@ -312,7 +323,7 @@ impl Unpacking<'_> {
             rustix::fs::linkat(&target_parent, target_name, parent, name, AtFlags::empty())
         })
         .map_err(|source| linked(source.into()))?;
-        self.made.insert(path.to_owned());
+        self.note(path);
         Ok(())
     }
 
@@ -353,6 +364,11 @@ impl Unpacking<'_> {
         }
         let is_onto = self.form == Form::Onto;
         let parent = self.open_parent(folder)?;
+        let name = std::ffi::OsStr::from_bytes(deleted);
+        // In a folder that was empty before, whatever is there this layer made.
+        if !is_onto && rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Ok(());
+        }
         if is_onto {
             return match remove(parent, std::ffi::OsStr::from_bytes(deleted)) {
                 Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -380,6 +396,13 @@ impl Unpacking<'_> {
             return empty(&folder_fd).map_err(|source| failed(source.into()));
         }
         mark_opaque(&folder_fd, self.in_user_namespace).map_err(|source| failed(source.into()))
+    }
+
+    /// Remembers what was made, where a later entry may ask.
+    fn note(&mut self, path: &Path) {
+        if self.form == Form::Onto {
+            self.made.insert(path.to_owned());
+        }
     }
 
     fn root_folder(&mut self, attributes: &Attributes) -> Result<(), UnpackError> {
@@ -417,20 +440,48 @@ impl Unpacking<'_> {
     }
 }
 
-fn copy_hashed(from: &mut impl Read, to: &mut File) -> io::Result<(u64, crate::digest::Digest)> {
-    let mut hasher = crate::digest::Hasher::default();
-    let mut buffer = vec![0; 128 * 1024];
-    let mut size = 0;
+/// Copies a file's content; what is all zeros becomes a hole.
+fn copy(
+    from: &mut impl Read,
+    to: &mut File,
+    buffer: &mut [u8],
+    mut hasher: Option<&mut crate::digest::Hasher>,
+) -> io::Result<u64> {
+    let (mut size, mut is_hole) = (0, false);
     loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok((size, hasher.finish())),
-            count => {
-                hasher.update(&buffer[..count]);
-                io::Write::write_all(to, &buffer[..count])?;
-                size += count as u64;
-            }
+        let count = fill(from, buffer)?;
+        if count == 0 {
+            break;
+        }
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&buffer[..count]);
+        }
+        is_hole = count == buffer.len() && buffer.iter().all(|byte| *byte == 0);
+        if is_hole {
+            io::Seek::seek_relative(to, count as i64)?;
+        } else {
+            io::Write::write_all(to, &buffer[..count])?;
+        }
+        size += count as u64;
+    }
+    if is_hole {
+        to.set_len(size)?;
+    }
+    Ok(size)
+}
+
+/// Reads until the buffer is full or nothing is left.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(filled)
 }
 
 /// Sets owner, mode, attributes and time of what is not a regular file, never through a link.
@@ -462,7 +513,7 @@ fn settle(
 }
 
 /// Marks a folder as hiding what lower layers have in it.
-fn mark_opaque(folder: impl AsFd, in_user_namespace: bool) -> Result<(), Errno> {
+pub(crate) fn mark_opaque(folder: impl AsFd, in_user_namespace: bool) -> Result<(), Errno> {
     rustix::fs::fsetxattr(&folder, "user.overlay.opaque", b"y", XattrFlags::empty())?;
     if !in_user_namespace {
         rustix::fs::fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?;
@@ -524,17 +575,41 @@ fn pax_time(text: &str) -> Option<Timespec> {
     Some(Timespec { tv_sec: seconds.parse().ok()?, tv_nsec: digits.parse().ok()? })
 }
 
-/// The path relative to the layer's root, without `.` and empty parts; `..` is refused.
+/// The path relative to the layer's root, without `.`, `..` and empty parts; one that leads out is refused.
 fn inside(path: &Path) -> Result<PathBuf, UnpackError> {
     let mut clean = PathBuf::new();
     for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::RootDir | Component::CurDir => {}
-            Component::ParentDir | Component::Prefix(_) => return Err(UnpackError::Escapes(path.to_owned())),
+        let is_in = match component {
+            Component::Normal(name) => {
+                clean.push(name);
+                true
+            }
+            Component::RootDir | Component::CurDir => true,
+            Component::ParentDir => clean.pop(),
+            Component::Prefix(_) => false,
+        };
+        if !is_in {
+            return Err(UnpackError::Escapes(path.to_owned()));
         }
     }
     Ok(clean)
+}
+
+/// Whether a link in a folder names, by its words alone, something outside: moby takes no such layer.
+fn leaves(folder: &Path, target: &Path) -> bool {
+    if target.is_absolute() {
+        return false;
+    }
+    let mut depth = folder.components().count();
+    for component in target.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir if depth == 0 => return true,
+            Component::ParentDir => depth -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// An empty path means the root itself, which `openat2` wants as `.`.

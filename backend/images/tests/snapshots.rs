@@ -96,15 +96,15 @@ fn a_volatile_root_is_mounted_again_with_what_was_written() {
 }
 
 #[test]
-fn a_hundred_layers_can_be_mounted() {
+fn a_hundred_and_twenty_seven_layers_can_be_mounted() {
     let (_folder, store) = store();
-    let layers: Vec<_> = (0..100).map(|number| Tar::new().file(&format!("f{number}"), "x").bytes()).collect();
+    let layers: Vec<_> = (0..127).map(|number| Tar::new().file(&format!("f{number}"), "x").bytes()).collect();
     let image = image(&store, "deep", &layers);
     let snapshot = store.prepare("c1", &image).unwrap();
     let root = snapshot.mount().unwrap().to_owned();
     let _mounted = Mounted(&snapshot);
     let is_layers = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('f');
-    assert_eq!(fs::read_dir(root).unwrap().flatten().filter(is_layers).count(), 100);
+    assert_eq!(fs::read_dir(root).unwrap().flatten().filter(is_layers).count(), 127);
 }
 
 #[test]
@@ -126,11 +126,7 @@ fn layers_of_a_shared_store_are_used_in_place_and_kept_out_of_sight() {
     let layer = on_host.layers[0].clone();
     assert!(node.has_layer(&layer.diff_id));
     let config = String::from_utf8(on_host.raw.clone()).unwrap();
-    let new = drydock_images::NewImage {
-        config: config.as_bytes(),
-        manifest: None,
-        blobs: layer.blob.into_iter().collect(),
-    };
+    let new = drydock_images::NewImage { config: config.as_bytes(), manifest: None, blobs: vec![layer.blob] };
     let image = node.put_image(new).unwrap();
     let snapshot = node.prepare("c1", &image).unwrap();
     assert!(snapshot.lower[1].starts_with(host.root()));

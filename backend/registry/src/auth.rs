@@ -1,9 +1,12 @@
 //! Authentication: basic, or a bearer token from the realm that the registry names.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use drydock_images::Digest;
+use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -53,19 +56,36 @@ impl Credentials {
 
     pub(crate) fn basic(&self) -> Option<String> {
         let pair = format!("{}:{}", self.username, self.password);
-        (!self.username.is_empty()).then(|| format!("Basic {}", STANDARD.encode(pair)))
+        let is_empty = self.username.is_empty() || self.password.is_empty();
+        (!is_empty).then(|| format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    /// Tells these credentials from all others and gives none of them away: whoever knows a name and no password must
+    /// never be given a token that somebody else's password bought.
+    pub(crate) fn fingerprint(credentials: Option<&Self>) -> Digest {
+        let Some(one) = credentials else { return Digest::of(b"") };
+        let parts = [&one.username, &one.password, &one.identity_token, &one.registry_token];
+        Digest::of(parts.map(String::as_str).join("\0").as_bytes())
     }
 }
 
 /// A `WWW-Authenticate` header that can be answered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
-    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+    Bearer { realm: String, service: Option<String> },
 }
 
 impl Challenge {
-    pub fn parse(header: &str) -> Option<Self> {
+    /// What an answer asks for: a token before a password.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let values = headers.get_all(header::WWW_AUTHENTICATE).iter();
+        let mut found: Vec<Self> = values.filter_map(|value| Self::parse(value.to_str().ok()?)).collect();
+        found.sort_by_key(|challenge| *challenge == Self::Basic);
+        found.into_iter().next()
+    }
+
+    fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
@@ -74,16 +94,12 @@ impl Challenge {
             return None;
         }
         let mut parameters = parameters(rest);
-        Some(Self::Bearer {
-            realm: parameters.remove("realm")?,
-            service: parameters.remove("service"),
-            scope: parameters.remove("scope"),
-        })
+        Some(Self::Bearer { realm: parameters.remove("realm")?, service: parameters.remove("service") })
     }
 }
 
 /// `key="value",…`; a value may hold commas (`scope="repository:a:pull,push"`).
-fn parameters(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parameters(text: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut rest = text;
     while let Some((key, after)) = rest.split_once('=') {
@@ -97,18 +113,32 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The answer of a token server.
-#[derive(Deserialize)]
-pub(crate) struct TokenAnswer {
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    access_token: String,
+/// A token that a server gave, while it is good.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub value: String,
+    pub until: Instant,
 }
 
+/// The answer of a token server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenAnswer {
+    token: String,
+    access_token: String,
+    pub refresh_token: String,
+    expires_in: u64,
+}
+
+/// Tokens last at least this long, whatever the server says (docs/spec/auth/token.md of distribution).
+const LEAST: Duration = Duration::from_secs(60);
+
 impl TokenAnswer {
-    pub fn into_token(self) -> Option<String> {
-        [self.token, self.access_token].into_iter().find(|token| !token.is_empty())
+    pub fn token(&self) -> Option<Token> {
+        let value = [&self.token, &self.access_token].into_iter().find(|token| !token.is_empty())?;
+        let lasts = Duration::from_secs(self.expires_in).clamp(LEAST, Duration::from_secs(24 * 3600));
+        // What is on its way when the token ends is refused: better a little early.
+        Some(Token { value: value.clone(), until: Instant::now() + lasts - Duration::from_secs(5) })
     }
 }
 
@@ -122,7 +152,6 @@ mod tests {
         let expected = Challenge::Bearer {
             realm: "https://auth.docker.io/token".to_owned(),
             service: Some("registry.docker.io".to_owned()),
-            scope: Some("repository:a/b:pull,push".to_owned()),
         };
         assert_eq!(Challenge::parse(header), Some(expected));
         assert_eq!(Challenge::parse("Basic realm=\"r\""), Some(Challenge::Basic));
@@ -139,5 +168,29 @@ mod tests {
         assert!(!format!("{credentials:?}").contains("secret"));
         assert_eq!(Credentials::from_header(&URL_SAFE.encode("{}")), None);
         assert_eq!(Credentials::from_header("%"), None);
+    }
+
+    #[test]
+    fn every_secret_tells_credentials_apart() {
+        let of = |username: &str, password: &str| {
+            let credentials = Credentials {
+                username: username.to_owned(),
+                password: password.to_owned(),
+                ..Credentials::default()
+            };
+            Credentials::fingerprint(Some(&credentials))
+        };
+        assert_ne!(of("u", "right"), of("u", "wrong"));
+        assert_ne!(of("u", ""), Credentials::fingerprint(None));
+        assert_eq!(of("u", "p"), of("u", "p"));
+    }
+
+    #[test]
+    fn a_token_lasts_a_minute_at_least() {
+        let answer: TokenAnswer = serde_json::from_str(r#"{"access_token":"a","expires_in":1}"#).unwrap();
+        let token = answer.token().unwrap();
+        assert_eq!(token.value, "a");
+        assert!(token.until > Instant::now() + Duration::from_secs(50));
+        assert!(TokenAnswer::default().token().is_none());
     }
 }

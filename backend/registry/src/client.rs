@@ -1,20 +1,22 @@
 //! Asking registries.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drydock_images::{Digest, Named};
-use futures_util::{Stream, TryStreamExt};
 use http::{Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response};
 
-use crate::auth::{Challenge, Credentials, TokenAnswer};
-use crate::endpoint::{Endpoint, endpoints};
-use crate::error::{RegistryError, detail, words};
-use crate::manifest::{ACCEPTED, Content, Manifest, Platform, select};
+use crate::answer::Refusal;
+use crate::auth::{Challenge, Credentials, Token, TokenAnswer};
+use crate::certificates::{CertificateError, Certificates, Stamp, stamp};
+use crate::dial::{never_sent, unreachable};
+use crate::endpoint::{Endpoint, endpoints, is_insecure};
+use crate::error::RegistryError;
 
 /// How registries are reached.
 #[derive(Clone, Debug)]
@@ -27,6 +29,14 @@ pub struct Options {
     pub certificates: PathBuf,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
+    /// How long a registry may send nothing in the middle of a blob.
+    pub stall_timeout: Duration,
+    /// Layers of one pull that are downloaded at a time.
+    pub downloads: usize,
+    /// Layers of one push that are uploaded at a time.
+    pub uploads: usize,
+    /// How often a layer is asked for before a pull gives up.
+    pub attempts: u32,
 }
 
 impl Default for Options {
@@ -35,168 +45,165 @@ impl Default for Options {
             mirrors: Vec::new(),
             insecure: Vec::new(),
             certificates: PathBuf::from("/etc/docker/certs.d"),
-            connect_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            downloads: 3,
+            uploads: 5,
+            attempts: 5,
         }
     }
 }
 
-/// Speaks to any registry; keeps connections and tokens. One per process is enough.
+/// A token server is asked no longer than this.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// An answer may take as long as the registry needs to put a large layer together.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Speaks to any registry; keeps connections, challenges and tokens. One per process is enough.
 #[derive(Debug)]
 pub struct Client {
-    options: Options,
-    /// By host, since each may have certificates of its own.
-    connections: Mutex<BTreeMap<(String, bool), reqwest::Client>>,
-    tokens: Mutex<BTreeMap<Grant, String>>,
+    pub(crate) options: Options,
+    /// By endpoint, since each may have certificates of its own; with the stamp of those it was made with.
+    connections: Mutex<BTreeMap<(String, bool), (Stamp, reqwest::Client)>>,
+    /// What an endpoint asked for last time.
+    challenges: Mutex<BTreeMap<String, Challenge>>,
+    tokens: Mutex<BTreeMap<TokenKey, Token>>,
 }
 
-/// What a token was given for: endpoint, scope, and all of the credentials, since who knows only a name is nobody.
-type Grant = (String, String, Option<Credentials>);
+/// Whose token it is, where it is good, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TokenKey {
+    realm: String,
+    service: Option<String>,
+    scopes: Vec<String>,
+    credentials: Digest,
+}
 
-/// A repository at the endpoint that answered for it.
+/// A repository at one endpoint.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub(crate) endpoint: Endpoint,
     pub(crate) path: String,
-    credentials: Option<Credentials>,
-    /// `pull` or `pull,push`.
-    actions: &'static str,
+    pub(crate) credentials: Option<Credentials>,
+    /// `pull` or `push,pull`; nothing for the registry as a whole.
+    pub(crate) actions: &'static str,
 }
 
 impl Source {
     pub(crate) fn url(&self, rest: &str) -> String {
         format!("{}/v2/{}/{rest}", self.endpoint.url, self.path)
     }
-}
 
-/// Of two failures the one to tell: an answer says more than that the next endpoint was out of reach.
-fn telling(before: Option<RegistryError>, after: RegistryError) -> RegistryError {
-    match before {
-        Some(before) if !before.is_unreachable() && after.is_unreachable() => before,
-        _ => after,
+    fn scopes(&self, url: &str) -> Vec<String> {
+        let own = (!self.actions.is_empty()).then(|| format!("repository:{}:{}", self.path, self.actions));
+        // Mounting a blob of another repository reads that one.
+        let from = url
+            .split_once('?')
+            .and_then(|(_, query)| query.split('&').find_map(|pair| pair.strip_prefix("from=")));
+        own.into_iter().chain(from.map(|from| format!("repository:{from}:pull"))).collect()
     }
 }
 
 impl Client {
     pub fn new(options: Options) -> Self {
-        Self { options, connections: Mutex::default(), tokens: Mutex::default() }
+        Self {
+            options,
+            connections: Mutex::default(),
+            challenges: Mutex::default(),
+            tokens: Mutex::default(),
+        }
     }
 
     /// The endpoints that may have a repository.
-    pub(crate) fn sources(
+    pub(crate) async fn sources(
         &self,
         name: &Named,
         credentials: Option<&Credentials>,
         actions: &'static str,
-    ) -> Vec<Source> {
-        let list = endpoints(name.domain(), &self.options.mirrors, &self.options.insecure).into_iter();
-        // Mirrors are read-only.
-        let list = list.filter(|endpoint| actions == "pull" || !endpoint.is_mirror);
-        list.map(|endpoint| Source {
+    ) -> Result<Vec<Source>, RegistryError> {
+        let mirrors: &[String] = if actions == "pull" { &self.options.mirrors } else { &[] };
+        let list = self.endpoints(name.domain(), mirrors).await;
+        // A certificate that is missing half is said before anything is asked.
+        list.iter().try_for_each(|endpoint| self.connection(endpoint).map(drop))?;
+        let of = |endpoint: Endpoint| Source {
             credentials: credentials.filter(|_| !endpoint.is_mirror).cloned(),
             path: name.path().to_owned(),
             actions,
             endpoint,
-        })
-        .collect()
+        };
+        Ok(list.into_iter().map(of).collect())
     }
 
-    /// The manifest that `name` means, as it is; also tells who had it.
-    pub async fn manifest(
-        &self,
-        name: &Named,
-        credentials: Option<&Credentials>,
-    ) -> Result<(Source, Manifest), RegistryError> {
-        let mut first: Option<RegistryError> = None;
-        for source in self.sources(name, credentials, "pull") {
-            match self.manifest_from(&source, name).await {
-                Ok(manifest) => return Ok((source, manifest)),
-                Err(error) if error.may_try_next() => {
-                    tracing::debug!(registry.url = source.endpoint.url, error = %error, "next endpoint");
-                    first = Some(telling(first, error));
-                }
-                Err(error) => return Err(error),
+    /// Fails when what `certs.d` has for a name's registry is of no use.
+    pub async fn check(&self, name: &Named) -> Result<(), RegistryError> {
+        self.sources(name, None, "pull").await.map(drop)
+    }
+
+    pub(crate) async fn endpoints(&self, domain: &str, mirrors: &[String]) -> Vec<Endpoint> {
+        let mut hosts = vec![domain.to_owned()];
+        hosts.extend(mirrors.iter().filter_map(|mirror| {
+            let rest = mirror.split_once("://").map_or(mirror.as_str(), |(_, rest)| rest);
+            rest.split('/').next().map(str::to_owned)
+        }));
+        let mut insecure = Vec::new();
+        for host in hosts {
+            if self.is_insecure(&host).await {
+                insecure.push(host);
             }
         }
-        Err(first.unwrap_or_else(|| RegistryError::ManifestUnknown {
-            reference: name.familiar(),
-            detail: "manifest unknown".to_owned(),
-        }))
+        endpoints(domain, mirrors, |host| insecure.iter().any(|one| one == host))
     }
 
-    /// The manifest for one platform, and the digest under which `name` was found (an index's, where it is one).
-    pub async fn image_manifest(
-        &self,
-        name: &Named,
-        platform: &Platform,
-        credentials: Option<&Credentials>,
-    ) -> Result<(Source, Manifest, Digest), RegistryError> {
-        let (source, manifest) = self.manifest(name, credentials).await?;
-        let digest = manifest.descriptor.digest.clone();
-        let Content::Index(entries) = &manifest.content else { return Ok((source, manifest, digest)) };
-        let chosen = select(entries, platform)
-            .ok_or_else(|| RegistryError::NoPlatform { platform: platform.to_string() })?;
-        let inner = self.manifest_from(&source, &name.with_digest(chosen.digest.clone())).await?;
-        match inner.content {
-            Content::Image { .. } => Ok((source, inner, digest)),
-            Content::Index(_) => Err(RegistryError::MediaType(inner.descriptor.media_type)),
-        }
-    }
-
-    async fn manifest_from(&self, source: &Source, name: &Named) -> Result<Manifest, RegistryError> {
-        let wanted = match (name.digest(), name.tag()) {
-            (Some(digest), _) => digest.to_string(),
-            (None, tag) => tag.unwrap_or("latest").to_owned(),
+    pub(crate) async fn is_insecure(&self, domain: &str) -> bool {
+        let host = crate::endpoint::host_of(domain);
+        let addresses: Vec<IpAddr> = match host.parse::<IpAddr>() {
+            Ok(_) => Vec::new(),
+            Err(_) if crate::endpoint::is_hub(domain) => return false,
+            Err(_) => {
+                let found = tokio::net::lookup_host((host, 0)).await;
+                found.map(|list| list.map(|address| address.ip()).collect()).unwrap_or_default()
+            }
         };
-        let url = source.url(&format!("manifests/{wanted}"));
-        let accept = |request: RequestBuilder| request.header(header::ACCEPT, ACCEPTED.join(", "));
-        let response = self.send(source, Method::GET, &url, accept).await?;
-        if !response.status().is_success() {
-            return Err(refused(name, &url, response).await);
-        }
-        let kind = response.headers().get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
-        let bytes =
-            response.bytes().await.map_err(|source| RegistryError::unreachable(&url, source))?.to_vec();
-        let kind = kind.as_deref().map(|kind| kind.split(';').next().unwrap_or(kind).trim());
-        let manifest = Manifest::parse(bytes, kind)
-            .map_err(|source| RegistryError::Manifest { url: url.clone(), source })?;
-        match name.digest() {
-            Some(expected) if *expected != manifest.descriptor.digest => Err(RegistryError::Mismatch {
-                url,
-                expected: expected.clone(),
-                received: manifest.descriptor.digest,
-            }),
-            _ => Ok(manifest),
-        }
+        is_insecure(domain, &self.options.insecure, |_| addresses)
     }
 
-    /// A blob's bytes as they come; whoever takes them verifies them.
-    pub async fn blob(
+    /// A small blob whole, verified; never more bytes than were announced.
+    pub async fn small_blob(
         &self,
         source: &Source,
         digest: &Digest,
-    ) -> Result<impl Stream<Item = Result<Bytes, RegistryError>> + Send + use<>, RegistryError> {
+        size: u64,
+    ) -> Result<Bytes, RegistryError> {
         let url = source.url(&format!("blobs/{digest}"));
-        let response = self.send(source, Method::GET, &url, |request| request).await?;
+        let mut response = self.send(source, Method::GET, &url, |request| request).await?;
         if !response.status().is_success() {
-            return Err(status_error(&url, response).await);
+            return Err(refused(response).await);
         }
-        Ok(response.bytes_stream().map_err(move |source| RegistryError::unreachable(&url, source)))
+        let most = if size == 0 { 32 << 20 } else { size };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(&mut response, &url).await? {
+            if (bytes.len() + chunk.len()) as u64 > most {
+                return Err(RegistryError::Config(digest.clone()));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes.into())
+        } else {
+            Err(RegistryError::Config(digest.clone()))
+        }
     }
 
-    /// A small blob whole, verified.
-    pub async fn small_blob(&self, source: &Source, digest: &Digest) -> Result<Bytes, RegistryError> {
-        let url = source.url(&format!("blobs/{digest}"));
-        let response = self.send(source, Method::GET, &url, |request| request).await?;
-        if !response.status().is_success() {
-            return Err(status_error(&url, response).await);
-        }
-        let bytes = response.bytes().await.map_err(|source| RegistryError::unreachable(&url, source))?;
-        let received = Digest::of(&bytes);
-        if received == *digest {
-            Ok(bytes)
-        } else {
-            Err(RegistryError::Mismatch { url, expected: digest.clone(), received })
+    /// The next bytes of a body, unless the registry has gone silent.
+    pub(crate) async fn chunk(
+        &self,
+        response: &mut Response,
+        url: &str,
+    ) -> Result<Option<Bytes>, RegistryError> {
+        match tokio::time::timeout(self.options.stall_timeout, response.chunk()).await {
+            Err(_) => Err(RegistryError::Stalled { method: Method::GET, url: url.to_owned() }),
+            Ok(Err(source)) => Err(unreachable(Method::GET, url, source).await),
+            Ok(Ok(chunk)) => Ok(chunk),
         }
     }
 
@@ -209,244 +216,276 @@ impl Client {
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
         let connection = self.connection(&source.endpoint)?;
-        let scope = format!("repository:{}:{}", source.path, source.actions);
-        let key = (source.endpoint.url.clone(), scope.clone(), source.credentials.clone());
-        let send = async |authorization: Option<String>| {
+        let mut challenge = self.challenge(&source.endpoint);
+        let mut is_fresh = false;
+        let mut canceled = 0;
+        loop {
+            let authorization = match &challenge {
+                Some(challenge) => self.authorize(source, challenge, &method, url, is_fresh).await?,
+                None => None,
+            };
             let mut request = prepare(connection.request(method.clone(), url));
-            if let Some(value) = authorization {
+            if let Some(value) = &authorization {
                 request = request.header(header::AUTHORIZATION, value);
             }
-            request.send().await.map_err(|source| RegistryError::unreachable(url, source))
-        };
-        let known = self.tokens().get(&key).cloned();
-        let response = send(known).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+            let response = match request.send().await {
+                Ok(response) => response,
+                // The connection ended before the request was on it, and took the reason (a TLS alert) along: the next one
+                // may tell.
+                Err(error) if canceled < 4 && never_sent(&error) => {
+                    canceled += 1;
+                    continue;
+                }
+                Err(error) => return Err(unreachable(method, url, error).await),
+            };
+            if response.status() != StatusCode::UNAUTHORIZED || is_fresh {
+                return Ok(response);
+            }
+            let Some(asked) = Challenge::of(response.headers()) else { return Ok(response) };
+            // A password that was refused is refused again.
+            if authorization.is_some() && asked == Challenge::Basic && challenge == Some(Challenge::Basic) {
+                return Ok(response);
+            }
+            self.challenges().insert(source.endpoint.url.clone(), asked.clone());
+            challenge = Some(asked);
+            is_fresh = true;
         }
-        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
-        let challenge = challenges.iter().find_map(|value| Challenge::parse(value.to_str().ok()?));
-        let Some(authorization) = self.authorize(source, challenge, &scope).await? else {
-            return Ok(response);
-        };
-        self.tokens().insert(key, authorization.clone());
-        send(Some(authorization)).await
     }
 
     async fn authorize(
         &self,
         source: &Source,
-        challenge: Option<Challenge>,
-        scope: &str,
+        challenge: &Challenge,
+        method: &Method,
+        url: &str,
+        is_fresh: bool,
     ) -> Result<Option<String>, RegistryError> {
         let credentials = source.credentials.as_ref();
+        let Challenge::Bearer { realm, service } = challenge else {
+            let basic = credentials.and_then(Credentials::basic);
+            let missing = || RegistryError::NoCredentials { method: method.clone(), url: url.to_owned() };
+            return basic.map(Some).ok_or_else(missing);
+        };
         if let Some(token) = credentials.map(|one| &one.registry_token).filter(|token| !token.is_empty()) {
             return Ok(Some(format!("Bearer {token}")));
         }
-        let (realm, service) = match challenge {
-            None => return Ok(None),
-            Some(Challenge::Basic) => return Ok(credentials.and_then(Credentials::basic)),
-            Some(Challenge::Bearer { realm, service, .. }) => (realm, service),
+        let key = TokenKey {
+            realm: realm.clone(),
+            service: service.clone(),
+            scopes: source.scopes(url),
+            credentials: Credentials::fingerprint(credentials),
         };
-        let connection = self.connection(&source.endpoint)?;
-        let mut query = vec![("scope", scope.to_owned())];
-        query.extend(service.map(|service| ("service", service)));
-        let mut request = connection.get(&realm);
-        if let Some(credentials) = credentials {
-            if !credentials.identity_token.is_empty() {
-                // An identity token is exchanged by OAuth2 (docs/spec/auth/oauth.md of distribution).
-                query.push(("grant_type", "refresh_token".to_owned()));
-                query.push(("refresh_token", credentials.identity_token.clone()));
-                query.push(("client_id", "drydock".to_owned()));
-                request = connection.post(&realm).form(&query);
-                query.clear();
-            } else if let Some(basic) = credentials.basic() {
-                query.push(("account", credentials.username.clone()));
-                request = request.header(header::AUTHORIZATION, basic);
-            }
+        if !is_fresh && let Some(token) = self.known_token(&key) {
+            return Ok(Some(format!("Bearer {token}")));
         }
-        let request = if query.is_empty() { request } else { request.query(&query) };
-        let response = request.send().await.map_err(|source| RegistryError::unreachable(&realm, source))?;
-        if !response.status().is_success() {
-            let detail = response.text().await.unwrap_or_default();
-            let detail =
-                detail_text(detail.as_bytes()).unwrap_or_else(|| "authentication required".to_owned());
-            return Err(RegistryError::Unauthorized { url: realm, detail });
-        }
-        let answer: TokenAnswer =
-            response.json().await.map_err(|source| RegistryError::unreachable(&realm, source))?;
-        let token = answer.into_token().ok_or(RegistryError::Token { url: realm })?;
-        Ok(Some(format!("Bearer {token}")))
+        let answer = self.ask_token(source, &key, Access::Online).await.map_err(|error| {
+            RegistryError::Token { method: method.clone(), url: url.to_owned(), source: Box::new(error) }
+        })?;
+        let token = answer.token().ok_or(RegistryError::NoToken)?;
+        let value = format!("Bearer {}", token.value);
+        self.tokens().insert(key, token);
+        Ok(Some(value))
     }
 
-    /// All tags of a repository.
-    pub async fn tags(
-        &self,
-        name: &Named,
-        credentials: Option<&Credentials>,
-    ) -> Result<Vec<String>, RegistryError> {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            tags: Option<Vec<String>>,
-        }
-        let mut failed = None;
-        for source in self.sources(name, credentials, "pull") {
-            match self.json::<Answer>(&source, &source.url("tags/list"), Some(name)).await {
-                Ok(answer) => return Ok(answer.tags.unwrap_or_default()),
-                Err(error) => failed = Some(telling(failed, error)),
-            }
-        }
-        Err(failed.unwrap_or_else(|| RegistryError::Token { url: name.name() }))
+    fn known_token(&self, key: &TokenKey) -> Option<String> {
+        let mut tokens = self.tokens();
+        let now = Instant::now();
+        tokens.retain(|_, token| token.until > now);
+        tokens.get(key).map(|token| token.value.clone())
     }
 
-    /// The repositories that the mirrors list; none where there is no mirror.
-    pub async fn catalog(&self) -> Result<Vec<String>, RegistryError> {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            repositories: Vec<String>,
-        }
-        let mut names = Vec::new();
-        for endpoint in endpoints("docker.io", &self.options.mirrors, &self.options.insecure) {
-            if !endpoint.is_mirror {
-                continue;
-            }
-            let url = format!("{}/v2/_catalog", endpoint.url);
-            let source = Source { endpoint, path: String::new(), credentials: None, actions: "pull" };
-            names.extend(self.json::<Answer>(&source, &url, None).await?.repositories);
-        }
-        Ok(names)
-    }
-
-    async fn json<T: serde::de::DeserializeOwned>(
+    /// Asks a token server: with an identity token by OAuth2, else with the name and the password, where there are any.
+    async fn ask_token(
         &self,
         source: &Source,
-        url: &str,
-        name: Option<&Named>,
-    ) -> Result<T, RegistryError> {
-        let response = self.send(source, Method::GET, url, |request| request).await?;
-        if !response.status().is_success() {
-            return Err(match name {
-                Some(name) => refused(name, url, response).await,
-                None => status_error(url, response).await,
-            });
-        }
-        response.json().await.map_err(|source| RegistryError::unreachable(url, source))
-    }
-
-    /// `docker login`: whether the registry takes these credentials.
-    pub async fn login(&self, domain: &str, credentials: &Credentials) -> Result<(), RegistryError> {
-        let mut last = None;
-        for endpoint in endpoints(domain, &[], &self.options.insecure) {
-            let url = format!("{}/v2/", endpoint.url);
-            let source = Source {
-                endpoint,
-                path: String::new(),
-                credentials: Some(credentials.clone()),
-                actions: "pull",
-            };
-            match self.send(&source, Method::GET, &url, |request| request).await {
-                Ok(response) if response.status().is_success() => return Ok(()),
-                Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
-                    let detail = "incorrect username or password".to_owned();
-                    return Err(RegistryError::Unauthorized { url, detail });
-                }
-                Ok(response) => last = Some(status_error(&url, response).await),
-                Err(error @ RegistryError::Unauthorized { .. }) => return Err(error),
-                Err(error) => last = Some(error),
+        key: &TokenKey,
+        access: Access,
+    ) -> Result<TokenAnswer, RegistryError> {
+        let connection = self.connection_to(&key.realm, &source.endpoint)?;
+        let credentials = source.credentials.as_ref();
+        let identity = credentials.map(|one| one.identity_token.as_str()).filter(|token| !token.is_empty());
+        let (method, url, request) = match identity {
+            Some(identity) => {
+                let mut form = vec![
+                    ("client_id", "docker".to_owned()),
+                    ("grant_type", "refresh_token".to_owned()),
+                    ("refresh_token", identity.to_owned()),
+                    ("scope", key.scopes.join(" ")),
+                ];
+                form.extend(key.service.clone().map(|service| ("service", service)));
+                (Method::POST, key.realm.clone(), connection.post(&key.realm).form(&form))
             }
+            None => {
+                let basic = credentials.and_then(Credentials::basic);
+                let account = credentials.filter(|_| basic.is_some()).map(|one| one.username.clone());
+                let mut query: Vec<(&str, String)> = Vec::new();
+                // In the order of the names, as Go's encoder writes them.
+                query.extend(account.map(|account| ("account", account)));
+                if access == Access::Offline {
+                    query.push(("client_id", "docker".to_owned()));
+                    query.push(("offline_token", "true".to_owned()));
+                }
+                query.extend(key.scopes.iter().map(|scope| ("scope", scope.clone())));
+                query.extend(key.service.clone().map(|service| ("service", service)));
+                let mut request = connection.get(&key.realm).query(&query);
+                if let Some(basic) = basic {
+                    request = request.header(header::AUTHORIZATION, basic);
+                }
+                let built = request.try_clone().and_then(|request| request.build().ok());
+                let url = built.map_or_else(|| key.realm.clone(), |request| request.url().to_string());
+                (Method::GET, url, request)
+            }
+        };
+        let response = match request.timeout(TOKEN_TIMEOUT).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(unreachable(method, &url, error).await),
+        };
+        if !response.status().is_success() {
+            return Err(refused(response).await);
         }
-        Err(last.unwrap_or_else(|| RegistryError::Token { url: domain.to_owned() }))
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(unreachable(method, &url, error).await),
+        };
+        serde_json::from_slice(&bytes).map_err(|error| RegistryError::TokenAnswer(error.to_string()))
     }
 
-    fn tokens(&self) -> std::sync::MutexGuard<'_, BTreeMap<Grant, String>> {
+    /// A token that proves who somebody is, for the registry as a whole; answers the identity token, where the server
+    /// gives one.
+    pub(crate) async fn identify(
+        &self,
+        source: &Source,
+        realm: String,
+        service: Option<String>,
+    ) -> Result<(Token, String), RegistryError> {
+        let credentials = Credentials::fingerprint(source.credentials.as_ref());
+        let key = TokenKey { realm, service, scopes: Vec::new(), credentials };
+        let answer = self.ask_token(source, &key, Access::Offline).await?;
+        let token = answer.token().ok_or(RegistryError::NoToken)?;
+        Ok((token, answer.refresh_token))
+    }
+
+    fn challenge(&self, endpoint: &Endpoint) -> Option<Challenge> {
+        self.challenges().get(&endpoint.url).cloned()
+    }
+
+    /// What an endpoint answers to whoever asks without a name; answers whether it wants to know one.
+    pub(crate) async fn ping(&self, endpoint: &Endpoint) -> Result<Option<Challenge>, RegistryError> {
+        let url = format!("{}/v2/", endpoint.url);
+        let response = match self.connection(endpoint)?.get(&url).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(unreachable(Method::GET, &url, error).await),
+        };
+        let challenge = Challenge::of(response.headers());
+        match &challenge {
+            Some(challenge) => drop(self.challenges().insert(endpoint.url.clone(), challenge.clone())),
+            None => drop(self.challenges().remove(&endpoint.url)),
+        }
+        Ok(challenge)
+    }
+
+    fn challenges(&self) -> MutexGuard<'_, BTreeMap<String, Challenge>> {
+        self.challenges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, BTreeMap<TokenKey, Token>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connection(&self, endpoint: &Endpoint) -> Result<reqwest::Client, RegistryError> {
-        let key = (endpoint.host.clone(), endpoint.skip_verification);
+    /// A token server on the registry's own host is trusted as the registry is; any other by the system alone.
+    fn connection_to(&self, realm: &str, endpoint: &Endpoint) -> Result<reqwest::Client, RegistryError> {
+        let host = realm.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let url = realm.split_inclusive('/').take(3).collect::<String>();
+        let skip_verification = endpoint.skip_verification;
+        let other = Endpoint { url, host: host.to_owned(), skip_verification, is_mirror: endpoint.is_mirror };
+        self.connection(&other)
+    }
+
+    pub(crate) fn connection(&self, endpoint: &Endpoint) -> Result<reqwest::Client, RegistryError> {
+        let is_plain = endpoint.is_plain();
+        let folder = self.options.certificates.join(&endpoint.host);
+        // An insecure registry is taken as it comes, and a plain one has no certificate.
+        let has_certificates = !is_plain && !endpoint.skip_verification;
+        let stamp = if has_certificates { stamp(&folder) } else { Stamp::new() };
+        let host = if is_plain { "http" } else { endpoint.host.as_str() };
+        let key = (host.to_owned(), endpoint.skip_verification);
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = connections.get(&key) {
+        if let Some((known, client)) = connections.get(&key)
+            && *known == stamp
+        {
             return Ok(client.clone());
         }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.options.connect_timeout)
-            .read_timeout(Duration::from_secs(300))
-            .user_agent(concat!("docker/28.2.0 drydock/", env!("CARGO_PKG_VERSION")));
+            .read_timeout(ANSWER_TIMEOUT)
+            .user_agent(concat!("docker/28.5.1 drydock/", env!("CARGO_PKG_VERSION")));
         if endpoint.skip_verification {
             builder = builder.danger_accept_invalid_certs(true);
         }
-        for certificate in self.certificates(&endpoint.host)? {
-            builder = builder.add_root_certificate(certificate);
+        if has_certificates {
+            let found = Certificates::read(&folder, &stamp)?;
+            for authority in found.authorities {
+                builder = builder.add_root_certificate(authority);
+            }
+            if let Some(identity) = found.identity {
+                builder = builder.identity(identity);
+            }
         }
-        let client =
-            builder.build().map_err(|source| RegistryError::Tls { host: endpoint.host.clone(), source })?;
-        connections.insert(key, client.clone());
+        let failed = |error| CertificateError::Client {
+            host: endpoint.host.clone(),
+            why: crate::dial::deepest(&error).0,
+        };
+        let client = builder.build().map_err(failed)?;
+        connections.insert(key, (stamp, client.clone()));
         Ok(client)
     }
+}
 
-    /// The authorities that `certs.d` and the system's bundle name for a host.
-    fn certificates(&self, host: &str) -> Result<Vec<reqwest::Certificate>, RegistryError> {
-        let folder = self.options.certificates.join(host);
-        let mut files = vec![PathBuf::from("/etc/ssl/certs/ca-certificates.crt")];
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "crt")));
-        let mut found = Vec::new();
-        for path in files {
-            found.extend(bundle(&path, host)?);
+/// Endpoints tried one after another, as moby does: a mirror that fails is followed by the next, a registry that
+/// answered is not asked again, and never in plain text what it said under TLS.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: Option<RegistryError>,
+    is_tls: bool,
+}
+
+impl Attempts {
+    pub fn may_ask(&self, source: &Source) -> bool {
+        !(source.endpoint.is_plain() && self.is_tls && !source.endpoint.is_mirror)
+    }
+
+    /// An endpoint failed; the error comes back when no other is to be asked.
+    pub fn failed(&mut self, source: &Source, error: RegistryError) -> Result<(), RegistryError> {
+        tracing::debug!(registry.url = source.endpoint.url, %error, "next endpoint");
+        if !source.endpoint.is_mirror {
+            self.is_tls |= !source.endpoint.is_plain() && !error.is_unreachable();
+            if !error.is_unreachable() && !matches!(error, RegistryError::Refused(Refusal::Body { .. })) {
+                return Err(error);
+            }
         }
-        Ok(found)
+        // An answer says more than that another endpoint was out of reach.
+        if self.failed.as_ref().is_none_or(|failed| failed.is_unreachable() || !error.is_unreachable()) {
+            self.failed = Some(error);
+        }
+        Ok(())
+    }
+
+    /// None is left.
+    pub fn end(self, name: &Named) -> RegistryError {
+        self.failed.unwrap_or_else(|| RegistryError::NoEndpoint(name.familiar()))
     }
 }
 
-fn bundle(path: &Path, host: &str) -> Result<Vec<reqwest::Certificate>, RegistryError> {
-    let bytes = match std::fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(|source| RegistryError::Certificate { path: path.to_owned(), source })?,
-    };
-    reqwest::Certificate::from_pem_bundle(&bytes)
-        .map_err(|source| RegistryError::Tls { host: host.to_owned(), source })
+/// Whether a token is for this once, or shall prove who somebody is from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Online,
+    Offline,
 }
 
-fn detail_text(body: &[u8]) -> Option<String> {
-    let (code, message) = detail(body)?;
-    Some(if message.is_empty() { words(&code) } else { format!("{}: {message}", words(&code)) })
-}
-
-/// Why there is no manifest.
-async fn refused(name: &Named, url: &str, response: Response) -> RegistryError {
-    let status = response.status();
+/// Why an answer is none.
+pub(crate) async fn refused(response: Response) -> RegistryError {
+    let (status, headers) = (response.status(), response.headers().clone());
     let body = response.bytes().await.unwrap_or_default();
-    let found = detail(&body);
-    let code = found.as_ref().map(|(code, _)| code.as_str()).unwrap_or_default();
-    let text = detail_text(&body);
-    match status {
-        StatusCode::NOT_FOUND if code == "NAME_UNKNOWN" => RegistryError::Denied {
-            repository: name.familiar_name(),
-            detail: text.unwrap_or_else(|| "name unknown".to_owned()),
-        },
-        StatusCode::NOT_FOUND => RegistryError::ManifestUnknown {
-            reference: name.familiar(),
-            detail: text.unwrap_or_else(|| "manifest unknown: manifest unknown".to_owned()),
-        },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Denied {
-            repository: name.familiar_name(),
-            detail: text.unwrap_or_else(|| "denied: requested access to the resource is denied".to_owned()),
-        },
-        _ => status_of(url, status, &body),
-    }
-}
-
-pub(crate) async fn status_error(url: &str, response: Response) -> RegistryError {
-    let status = response.status();
-    let body = response.bytes().await.unwrap_or_default();
-    status_of(url, status, &body)
-}
-
-fn status_of(url: &str, status: StatusCode, body: &[u8]) -> RegistryError {
-    let detail = detail_text(body).unwrap_or_else(|| url.to_owned());
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => RegistryError::TooManyRequests(detail),
-        StatusCode::UNAUTHORIZED => RegistryError::Unauthorized { url: url.to_owned(), detail },
-        _ => RegistryError::Status { url: url.to_owned(), status, detail },
-    }
+    RegistryError::Refused(Refusal::read(status, &headers, &body))
 }

@@ -13,43 +13,70 @@ pub(crate) struct Endpoint {
     pub is_mirror: bool,
 }
 
+impl Endpoint {
+    pub fn is_plain(&self) -> bool {
+        self.url.starts_with("http://")
+    }
+}
+
+const HUB: &str = "registry-1.docker.io";
+
 /// Docker's order: for Docker Hub the mirrors, then the hub; for a registry that may be insecure TLS first
 /// (its certificate unchecked), then plain HTTP; for any other TLS alone.
-pub(crate) fn endpoints(domain: &str, mirrors: &[String], insecure: &[String]) -> Vec<Endpoint> {
-    let mut list = Vec::new();
-    if domain == "docker.io" {
-        for mirror in mirrors {
-            let url = mirror.trim_end_matches('/').to_owned();
-            let host = url.split("://").nth(1).unwrap_or(&url).to_owned();
-            let skip_verification = is_insecure(&host, insecure);
-            list.push(Endpoint { url, host, skip_verification, is_mirror: true });
-        }
-        list.push(endpoint("https", "registry-1.docker.io", false));
-    } else if is_insecure(domain, insecure) {
-        list.push(endpoint("https", domain, true));
-        list.push(endpoint("http", domain, true));
-    } else {
-        list.push(endpoint("https", domain, false));
+pub(crate) fn endpoints(
+    domain: &str,
+    mirrors: &[String],
+    is_insecure: impl Fn(&str) -> bool,
+) -> Vec<Endpoint> {
+    if !is_hub(domain) {
+        let skip = is_insecure(domain);
+        let secure = endpoint("https", domain, skip);
+        return if skip { vec![secure, endpoint("http", domain, true)] } else { vec![secure] };
     }
-    list
+    let mirrors = mirrors.iter().map(|mirror| {
+        let url = mirror.trim_end_matches('/');
+        let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
+        let host =
+            url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default().to_owned();
+        Endpoint { skip_verification: is_insecure(&host), url, host, is_mirror: true }
+    });
+    mirrors.chain(std::iter::once(endpoint("https", HUB, false))).collect()
+}
+
+/// Docker Hub's names for itself.
+pub(crate) fn is_hub(domain: &str) -> bool {
+    matches!(domain, "docker.io" | "index.docker.io")
 }
 
 fn endpoint(scheme: &str, host: &str, skip_verification: bool) -> Endpoint {
     Endpoint { url: format!("{scheme}://{host}"), host: host.to_owned(), skip_verification, is_mirror: false }
 }
 
-/// `insecure` holds `host`, `host:port` and address ranges; the loopback range is always in it.
-fn is_insecure(domain: &str, insecure: &[String]) -> bool {
+/// `insecure` holds `host`, `host:port` and address ranges; the loopback range is always in it. A host's addresses are
+/// those that `resolve` finds for its name.
+pub(crate) fn is_insecure(
+    domain: &str,
+    insecure: &[String],
+    resolve: impl FnOnce(&str) -> Vec<IpAddr>,
+) -> bool {
+    let strip = |rule: &str| rule.split_once("://").map_or(rule, |(_, rest)| rest).to_owned();
+    if insecure.iter().any(|rule| strip(rule) == domain) {
+        return true;
+    }
+    let host = host_of(domain);
+    let addresses = host.parse().map_or_else(|_| resolve(host), |address| vec![address]);
+    addresses
+        .iter()
+        .any(|address| address.is_loopback() || insecure.iter().any(|rule| is_in(*address, &strip(rule))))
+}
+
+/// `[::1]:5000` → `::1`.
+pub(crate) fn host_of(domain: &str) -> &str {
     let host = match domain.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => domain,
     };
-    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    host == "localhost"
-        || address.is_some_and(|address| address.is_loopback())
-        || insecure
-            .iter()
-            .any(|rule| rule == domain || rule == host || address.is_some_and(|address| is_in(address, rule)))
+    host.trim_matches(['[', ']'])
 }
 
 fn is_in(address: IpAddr, range: &str) -> bool {
@@ -67,15 +94,25 @@ fn is_in(address: IpAddr, range: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn own(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
     #[test]
     fn the_order_of_endpoints_is_dockers() {
         let urls = |domain: &str, mirrors: &[&str], insecure: &[&str]| -> Vec<String> {
-            let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-            endpoints(domain, &own(mirrors), &own(insecure)).into_iter().map(|one| one.url).collect()
+            let insecure = own(insecure);
+            let resolve = |name: &str| match name {
+                "localhost" => vec!["127.0.0.1".parse().unwrap()],
+                "inside" => vec!["10.9.9.9".parse().unwrap()],
+                _ => Vec::new(),
+            };
+            let list = endpoints(domain, &own(mirrors), |host| is_insecure(host, &insecure, resolve));
+            list.into_iter().map(|one| one.url).collect()
         };
         assert_eq!(
-            urls("docker.io", &["http://10.1.0.1:5000/"], &[]),
-            ["http://10.1.0.1:5000", "https://registry-1.docker.io"]
+            urls("docker.io", &["http://10.1.0.1:5000/", "mirror:5000"], &[]),
+            ["http://10.1.0.1:5000", "https://mirror:5000", "https://registry-1.docker.io"]
         );
         assert_eq!(urls("quay.io", &["http://m"], &[]), ["https://quay.io"]);
         for (domain, rule) in [
@@ -83,11 +120,14 @@ mod tests {
             ("127.0.0.1:5000", "x"),
             ("[::1]:5000", "x"),
             ("reg:80", "reg:80"),
-            ("reg:80", "reg"),
+            ("reg:80", "http://reg:80"),
             ("10.2.3.4:5000", "10.0.0.0/8"),
+            ("inside:5000", "10.0.0.0/8"),
         ] {
             assert_eq!(urls(domain, &[], &[rule]).len(), 2, "{domain}");
         }
-        assert_eq!(urls("11.2.3.4:5000", &[], &["10.0.0.0/8"]).len(), 1);
+        for (domain, rule) in [("11.2.3.4:5000", "10.0.0.0/8"), ("reg:80", "reg"), ("other:80", "reg:80")] {
+            assert_eq!(urls(domain, &[], &[rule]).len(), 1, "{domain}");
+        }
     }
 }

@@ -8,17 +8,30 @@
 //! Begin with [`pull::pull`].
 #![forbid(unsafe_code)]
 
+pub mod answer;
 mod auth;
+mod certificates;
 pub mod client;
+pub mod dial;
+mod download;
 mod endpoint;
 mod error;
+mod login;
 pub mod manifest;
+mod platform;
+mod pour;
 pub mod pull;
 pub mod push;
+pub mod repository;
+pub mod search;
 pub mod server;
+mod upload;
 
 pub use auth::Credentials;
+pub use certificates::CertificateError;
 pub use client::{Client, Options};
 pub use error::RegistryError;
-pub use manifest::{Manifest, Platform};
-pub use pull::{LayerState, PullError, Pulled, pull};
+pub use manifest::Manifest;
+pub use platform::Platform;
+pub use pull::{LayerState, PullError, PullEvent, Pulled, Wanted, pull};
+pub use search::{Found, SearchError};

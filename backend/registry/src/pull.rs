@@ -6,36 +6,36 @@
 //! ```
 //! All futures are polled by the caller; dropping the pull ends it and leaves whole layers only.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_images::{
-    BlobError, Descriptor, DiffId, Digest, DigestError, Image, ImageError, IndexError, LayerError, Named,
-    NewImage, Store,
+    BlobError, Descriptor, DiffId, Digest, DigestError, Hold, Image, ImageError, ImageId, IndexError,
+    LayerError, Named, NewImage, Store,
 };
-use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinError;
 
 use crate::auth::Credentials;
-use crate::client::{Client, Source};
+use crate::client::{Attempts, Client, Source};
+use crate::download::download;
 use crate::error::RegistryError;
-use crate::manifest::{Content, Manifest, Platform};
-
-/// Downloads at a time, as Docker's `max-concurrent-downloads`.
-const DOWNLOADS: usize = 3;
+use crate::manifest::{Content, Manifest, check_config, check_media_type};
+use crate::platform::Platform;
+use crate::repository::{Local, pull_error};
 
 /// An image could not be pulled.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("the image's configuration is not valid")]
+    #[error("error pulling image configuration: {0}")]
+    ConfigBlob(#[source] RegistryError),
+    #[error("invalid rootfs in image configuration")]
     Config(#[source] serde_json::Error),
-    #[error("the image's configuration names a layer wrongly")]
+    #[error("invalid rootfs in image configuration")]
     DiffId(#[source] DigestError),
-    #[error("the image's configuration names {diffs} layers, its manifest {blobs}")]
+    #[error("layers from manifest don't match image configuration")]
     LayerCount { diffs: usize, blobs: usize },
     #[error("store what was downloaded")]
     Blob(#[source] BlobError),
@@ -47,6 +47,8 @@ pub enum PullError {
     Index(#[source] IndexError),
     #[error("a worker of the pull ended early")]
     Worker(#[source] JoinError),
+    #[error("a worker of the pull ended early")]
+    Gone,
 }
 
 /// Where a layer is on its way.
@@ -56,10 +58,33 @@ pub enum LayerState {
     PullingFsLayer,
     Waiting,
     Downloading { current: u64, total: u64 },
+    Retrying { seconds: u64 },
     VerifyingChecksum,
     DownloadComplete,
     Extracting { current: u64, total: u64 },
     PullComplete,
+}
+
+/// What a pull tells while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullEvent<'a> {
+    /// The registry has the name.
+    Found,
+    /// Of a layer, by its blob.
+    Layer(&'a Digest, LayerState),
+}
+
+/// Who hears it.
+pub type Progress<'a> = &'a (dyn Fn(PullEvent<'_>) + Send + Sync);
+
+/// What to pull.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// With a tag or a digest.
+    pub name: &'a Named,
+    /// `None` for what runs best here.
+    pub platform: Option<&'a Platform>,
+    pub credentials: Option<&'a Credentials>,
 }
 
 /// What a pull brought.
@@ -73,31 +98,106 @@ pub struct Pulled {
 }
 
 /// One layer to bring.
-struct Wanted<'a> {
+struct Missing<'a> {
     blob: &'a Descriptor,
     diff_id: DiffId,
 }
 
-/// Brings `name` (with a tag or a digest) into the store. `progress` hears of each layer by its blob.
+/// Brings an image into the store, and gives it the name.
 pub async fn pull(
     client: &Client,
     store: &Store,
-    name: &Named,
-    platform: &Platform,
-    credentials: Option<&Credentials>,
-    progress: &(dyn Fn(&Digest, LayerState) + Send + Sync),
+    wanted: Wanted<'_>,
+    progress: Progress<'_>,
 ) -> Result<Pulled, PullError> {
-    let (source, manifest, digest) = client.image_manifest(name, platform, credentials).await?;
+    let name = wanted.name;
+    let local = |digest: &Digest| known_manifest(store, digest);
+    let (source, manifest) = find(client, wanted, &local).await.map_err(|error| pull_error(error, name))?;
+    progress(PullEvent::Found);
+    let digest = manifest.descriptor.digest.clone();
+    let chosen = client.image_manifest(&source, name, manifest, wanted.platform, &local).await;
+    let manifest = chosen.map_err(|error| pull_error(error, name))?;
     let Content::Image { config, layers } = &manifest.content else {
-        return Err(RegistryError::MediaType(manifest.descriptor.media_type).into());
+        return Err(RegistryError::Schema1(name.to_string()).into());
     };
-    // An image that the name means already is up to date, and says no more of its layers.
-    let known = store.resolve(name).map_err(PullError::Index)?;
-    let is_known = known.is_some_and(|image| image.id.0 == config.digest);
+    check_config(&manifest.descriptor, config)?;
+    layers.iter().try_for_each(|layer| check_media_type(&layer.media_type))?;
+    // Of an image that is here already, under whatever name, there is no more to say.
+    let known = store.image(&ImageId(config.digest.clone())).map_err(PullError::Index)?;
+    let is_known = known.is_some();
     let config = configuration(client, store, &source, config).await?;
-    let wanted = if is_known { Vec::new() } else { wanted(&config, layers)? };
-    bring(client, store, &source, &wanted, progress).await?;
-    record(store, name, &manifest, digest, config, layers.clone()).await
+    let missing = missing(&config, layers)?;
+    // From here on nobody throws away what is found to be there.
+    let held = hold(store, &missing);
+    let mut brought = Ok(());
+    if !is_known || missing.iter().any(|layer| !store.has_layer(&layer.diff_id)) {
+        brought = bring(client, store, &source, &missing, progress).await;
+    }
+    let pulled = match brought {
+        Ok(()) => record(store, name, &manifest, digest, config, layers.clone()).await,
+        Err(error) => Err(error),
+    };
+    drop(held);
+    if pulled.is_err() {
+        discard(store, &missing).await;
+    }
+    pulled
+}
+
+/// Layers that came before another one failed are of no use: the room is needed.
+async fn discard(store: &Store, missing: &[Missing<'_>]) {
+    let (store, parts) = (store.clone(), parts(missing));
+    match tokio::task::spawn_blocking(move || store.discard(parts)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what a failed pull brought stays"),
+        Err(error) => tracing::warn!(%error, "what a failed pull brought stays"),
+    }
+}
+
+/// What the name means, and at which endpoint.
+async fn find(
+    client: &Client,
+    wanted: Wanted<'_>,
+    local: Local<'_>,
+) -> Result<(Source, Manifest), RegistryError> {
+    let mut attempts = Attempts::default();
+    for source in client.sources(wanted.name, wanted.credentials, "pull").await? {
+        if !attempts.may_ask(&source) {
+            continue;
+        }
+        let found = client.manifest_from(&source, wanted.name, local).await;
+        let checked = found.and_then(|manifest| match manifest.config() {
+            Some(config) => check_class(&manifest, config).map(|()| manifest),
+            None => Ok(manifest),
+        });
+        match checked {
+            Ok(manifest) => return Ok((source, manifest)),
+            Err(error) => attempts.failed(&source, error)?,
+        }
+    }
+    Err(attempts.end(wanted.name))
+}
+
+fn check_class(manifest: &Manifest, config: &Descriptor) -> Result<(), RegistryError> {
+    match check_config(&manifest.descriptor, config) {
+        Err(error @ RegistryError::Class(_)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn known_manifest(store: &Store, digest: &Digest) -> Option<(Vec<u8>, String)> {
+    let images = store.images().ok()?;
+    let manifest =
+        images.iter().filter_map(|image| image.manifest.as_ref()).find(|one| one.digest == *digest)?;
+    Some((store.read_blob(digest).ok()?, manifest.media_type.clone()))
+}
+
+fn hold(store: &Store, missing: &[Missing<'_>]) -> Hold {
+    store.hold(parts(missing))
+}
+
+fn parts(missing: &[Missing<'_>]) -> Vec<Digest> {
+    missing.iter().flat_map(|layer| [layer.diff_id.0.clone(), layer.blob.digest.clone()]).collect()
 }
 
 async fn configuration(
@@ -109,10 +209,27 @@ async fn configuration(
     if let Ok(bytes) = store.read_blob(&config.digest) {
         return Ok(bytes.into());
     }
-    Ok(client.small_blob(source, &config.digest).await?)
+    let mut wait = std::time::Duration::from_millis(250);
+    let mut attempt = 0;
+    loop {
+        let error = match client.small_blob(source, &config.digest, config.size).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        if matches!(error, RegistryError::Config(_)) {
+            return Err(PullError::ConfigBlob(error));
+        }
+        attempt += 1;
+        if !error.may_try_again() || attempt >= client.options.attempts {
+            let error = RegistryError::ConfigPull { attempts: attempt, source: Box::new(error) };
+            return Err(PullError::Registry(error));
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
+    }
 }
 
-fn wanted<'a>(config: &[u8], layers: &'a [Descriptor]) -> Result<Vec<Wanted<'a>>, PullError> {
+fn missing<'a>(config: &[u8], layers: &'a [Descriptor]) -> Result<Vec<Missing<'a>>, PullError> {
     #[derive(serde::Deserialize)]
     struct Config {
         rootfs: RootFs,
@@ -128,109 +245,73 @@ fn wanted<'a>(config: &[u8], layers: &'a [Descriptor]) -> Result<Vec<Wanted<'a>>
         return Err(PullError::LayerCount { diffs: diff_ids.len(), blobs: layers.len() });
     }
     let pairs = diff_ids.iter().zip(layers);
-    pairs.map(|(id, blob)| Ok(Wanted { blob, diff_id: id.parse().map_err(PullError::DiffId)? })).collect()
+    pairs.map(|(id, blob)| Ok(Missing { blob, diff_id: id.parse().map_err(PullError::DiffId)? })).collect()
 }
 
 async fn bring(
     client: &Client,
     store: &Store,
     source: &Source,
-    wanted: &[Wanted<'_>],
-    progress: &(dyn Fn(&Digest, LayerState) + Send + Sync),
+    layers: &[Missing<'_>],
+    progress: Progress<'_>,
 ) -> Result<(), PullError> {
-    let mut missing: Vec<&Wanted<'_>> = Vec::new();
-    for layer in wanted {
-        if store.has_layer(&layer.diff_id) {
-            progress(&layer.blob.digest, LayerState::AlreadyExists);
-        } else {
-            progress(&layer.blob.digest, LayerState::PullingFsLayer);
-            // An image may name one layer twice.
-            if !missing.iter().any(|other| other.diff_id == layer.diff_id) {
-                missing.push(layer);
-            }
+    let mut missing: Vec<&Missing<'_>> = Vec::new();
+    for layer in layers {
+        // A manifest may name one layer twice.
+        if missing.iter().any(|other| other.diff_id == layer.diff_id) {
+            continue;
+        }
+        let is_here = store.has_layer(&layer.diff_id);
+        let state = if is_here { LayerState::AlreadyExists } else { LayerState::PullingFsLayer };
+        progress(PullEvent::Layer(&layer.blob.digest, state));
+        if !is_here {
+            missing.push(layer);
         }
     }
-    let downloads = Semaphore::new(DOWNLOADS);
-    for layer in missing.iter().skip(DOWNLOADS) {
-        progress(&layer.blob.digest, LayerState::Waiting);
+    let turns = Turns {
+        downloads: Semaphore::new(client.options.downloads.max(1)),
+        unpacks: Semaphore::new(
+            std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2),
+        ),
+    };
+    for layer in missing.iter().skip(client.options.downloads) {
+        progress(PullEvent::Layer(&layer.blob.digest, LayerState::Waiting));
     }
-    let brought = missing.iter().map(|layer| bring_layer(client, store, source, layer, &downloads, progress));
+    let brought = missing.iter().map(|layer| bring_layer(client, store, source, layer, &turns, progress));
     futures_util::future::try_join_all(brought).await.map(drop)
+}
+
+/// How many go on at a time. Neither is ever closed.
+struct Turns {
+    downloads: Semaphore,
+    unpacks: Semaphore,
 }
 
 async fn bring_layer(
     client: &Client,
     store: &Store,
     source: &Source,
-    layer: &Wanted<'_>,
-    downloads: &Semaphore,
-    progress: &(dyn Fn(&Digest, LayerState) + Send + Sync),
+    layer: &Missing<'_>,
+    turns: &Turns,
+    progress: Progress<'_>,
 ) -> Result<(), PullError> {
     let digest = &layer.blob.digest;
+    let tell = |state| progress(PullEvent::Layer(digest, state));
     if !store.has_blob(digest) {
-        // The semaphore is never closed.
-        let _permit = downloads.acquire().await;
-        let body = client.blob(source, digest).await?;
-        let total = layer.blob.size;
-        let body =
-            body.map_ok(counted(|current| progress(digest, LayerState::Downloading { current, total })));
-        download(store, digest, Box::pin(body), || progress(digest, LayerState::VerifyingChecksum)).await?;
+        let _turn = turns.downloads.acquire().await;
+        download(client, store, source, layer.blob, &tell).await?;
     }
-    progress(digest, LayerState::DownloadComplete);
-    unpack(store, layer, progress).await?;
-    progress(digest, LayerState::PullComplete);
+    tell(LayerState::DownloadComplete);
+    let _turn = turns.unpacks.acquire().await;
+    unpack(store, layer, &tell).await?;
+    tell(LayerState::PullComplete);
     Ok(())
-}
-
-/// Tells how many bytes have passed.
-fn counted(heard: impl Fn(u64)) -> impl FnMut(Bytes) -> Bytes {
-    let mut sum = 0;
-    move |chunk| {
-        sum += chunk.len() as u64;
-        heard(sum);
-        chunk
-    }
-}
-
-/// Writes and hashes on a blocking thread what comes in here.
-pub(crate) async fn download(
-    store: &Store,
-    digest: &Digest,
-    mut body: impl Stream<Item = Result<Bytes, RegistryError>> + Unpin,
-    verifying: impl Fn(),
-) -> Result<(), PullError> {
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(16);
-    let mut writer = store.begin_blob().map_err(PullError::Blob)?;
-    let expected = digest.clone();
-    let worker = tokio::task::spawn_blocking(move || {
-        while let Some(chunk) = receiver.blocking_recv() {
-            if chunk.is_empty() {
-                return writer.finish(&expected);
-            }
-            writer
-                .write_all(&chunk)
-                .map_err(|source| BlobError::Write { digest: expected.clone(), source })?;
-        }
-        // The stream ended without its last word: the download failed, its error is on its way.
-        Ok(())
-    });
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
-        if !chunk.is_empty() && sender.send(chunk).await.is_err() {
-            break;
-        }
-    }
-    verifying();
-    // An empty chunk says that all came; a worker that failed has gone and says why below.
-    let _ = sender.send(Bytes::new()).await;
-    drop(sender);
-    worker.await.map_err(PullError::Worker)?.map_err(PullError::Blob)
 }
 
 async fn unpack(
     store: &Store,
-    layer: &Wanted<'_>,
-    progress: &(dyn Fn(&Digest, LayerState) + Send + Sync),
+    layer: &Missing<'_>,
+    tell: &(dyn Fn(LayerState) + Send + Sync),
 ) -> Result<(), PullError> {
     let (sender, mut heard) = mpsc::channel::<u64>(1);
     let (store, blob, diff_id) = (store.clone(), layer.blob.clone(), layer.diff_id.clone());
@@ -242,9 +323,13 @@ async fn unpack(
     });
     let total = layer.blob.size;
     while let Some(current) = heard.recv().await {
-        progress(&layer.blob.digest, LayerState::Extracting { current, total });
+        tell(LayerState::Extracting { current, total });
     }
-    worker.await.map_err(PullError::Worker)?.map_err(PullError::Layer)
+    match worker.await.map_err(PullError::Worker)? {
+        // What the image's configuration says of the layer is not what the manifest brought.
+        Err(LayerError::DiffMismatch { .. }) => Err(PullError::LayerCount { diffs: 1, blobs: 1 }),
+        other => other.map_err(PullError::Layer),
+    }
 }
 
 async fn record(
@@ -258,8 +343,9 @@ async fn record(
     let (store, name, manifest) = (store.clone(), name.clone(), manifest.clone());
     let worker = tokio::task::spawn_blocking(move || {
         let manifest = Some((manifest.descriptor, manifest.bytes.as_slice()));
-        let image =
-            store.put_image(NewImage { config: &config, manifest, blobs }).map_err(PullError::Image)?;
+        let image = store
+            .put_image(NewImage { config: &config, manifest, blobs: blobs.into_iter().map(Some).collect() })
+            .map_err(PullError::Image)?;
         let pinned = store.tag(&name.with_digest(digest.clone()), &image.id).map_err(PullError::Index)?;
         let before = match name.digest() {
             Some(_) => pinned,

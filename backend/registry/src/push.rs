@@ -1,50 +1,53 @@
 //! *Push*: a store's image into a registry.
+//!
+//! ```text
+//! push ─ one future per layer, top layer first, five at a time (`upload`)
+//!      └ configuration, then the manifest under its tag
+//! ```
 
-use std::io::Write;
+use std::collections::BTreeMap;
 
 use drydock_images::{BlobError, Descriptor, Digest, Image, IndexError, Layer, LayerError, Named, Store};
-use futures_util::TryStreamExt;
-use http::{Method, StatusCode, header};
-use serde_json::json;
-use tokio::task::JoinError;
-use tokio_util::io::ReaderStream;
+use http::{Method, header};
+use tokio::sync::Semaphore;
 
 use crate::auth::Credentials;
-use crate::client::{Client, Source, status_error};
+use crate::client::{Attempts, Client, Source, refused};
 use crate::error::RegistryError;
-use crate::manifest::{DOCKER_MANIFEST, OCI_MANIFEST};
+use crate::manifest::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_MANIFEST, docker_manifest};
+use crate::upload::{Content, Upload};
 
-const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// Other repositories that are tried for a mount.
+const MOUNTS: usize = 3;
+/// moby waits this long before it sends for the second time, twice as long before the third.
+const STEP_S: u64 = 5;
 
 /// An image could not be pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("{0}")]
-    Denied(String),
     #[error("read what is to be pushed")]
     Blob(#[source] BlobError),
     #[error("look for other names of the image")]
     Index(#[source] IndexError),
-    #[error("pack layer")]
+    #[error("read the layer")]
     Layer(#[source] LayerError),
-    #[error("compress layer {digest}")]
-    Compress { digest: Digest, source: std::io::Error },
     #[error("{url} named no place to upload to")]
     NoLocation { url: String },
-    #[error("a worker of the push ended early")]
-    Worker(#[source] JoinError),
 }
 
 /// Where a layer is on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushState {
     Preparing,
+    Waiting,
     Pushing {
         current: u64,
         total: u64,
+    },
+    Retrying {
+        seconds: u64,
     },
     AlreadyExists,
     /// The registry had it in another repository.
@@ -61,178 +64,167 @@ pub struct Pushed {
     pub size: u64,
 }
 
-/// Brings `image` to the registry under `name`. `progress` hears of each layer by its diffid.
+/// Who hears of each layer, by its diffid.
+pub type Progress<'a> = &'a (dyn Fn(&Digest, PushState) + Send + Sync);
+
+/// Brings `image` to the registry under `name`.
 pub async fn push(
     client: &Client,
     store: &Store,
     image: &Image,
     name: &Named,
     credentials: Option<&Credentials>,
-    progress: &(dyn Fn(&Digest, PushState) + Send + Sync),
+    progress: Progress<'_>,
 ) -> Result<Pushed, PushError> {
-    for layer in &image.layers {
+    let sources = client.sources(name, credentials, "push,pull").await?;
+    let source = reachable(client, name, sources).await?;
+    let mut layers: Vec<&Layer> = Vec::new();
+    for layer in image.layers.iter().rev() {
         progress(&layer.diff_id.0, PushState::Preparing);
+        if !layers.iter().any(|other| other.diff_id == layer.diff_id) {
+            layers.push(layer);
+        }
     }
-    let mut failed = None;
-    for source in client.sources(name, credentials, "pull,push") {
-        match push_to(client, store, image, name, &source, progress).await {
-            Err(PushError::Registry(error)) if error.is_unreachable() => {
-                failed.get_or_insert(error);
+    let transfer = Transfer { client, store, image, source: &source, name, progress };
+    let outcome = transfer.run(&layers).await;
+    outcome.map_err(|error| match error {
+        PushError::Registry(error) => error.innermost().into(),
+        other => other,
+    })
+}
+
+/// The endpoint that answers. Asked before anything is sent, so that what is sent once need not be sent again.
+async fn reachable(client: &Client, name: &Named, sources: Vec<Source>) -> Result<Source, RegistryError> {
+    let mut attempts = Attempts::default();
+    for source in sources {
+        if !attempts.may_ask(&source) {
+            continue;
+        }
+        match client.ping(&source.endpoint).await {
+            Ok(_) => return Ok(source),
+            Err(error) => attempts.failed(&source, error)?,
+        }
+    }
+    Err(attempts.end(name))
+}
+
+struct Transfer<'a> {
+    client: &'a Client,
+    store: &'a Store,
+    image: &'a Image,
+    source: &'a Source,
+    name: &'a Named,
+    progress: Progress<'a>,
+}
+
+impl Transfer<'_> {
+    async fn run(&self, layers: &[&Layer]) -> Result<Pushed, PushError> {
+        let turns = Semaphore::new(self.client.options.uploads.max(1));
+        for layer in layers.iter().skip(self.client.options.uploads) {
+            (self.progress)(&layer.diff_id.0, PushState::Waiting);
+        }
+        let sent = layers.iter().map(|layer| self.layer(layer, &turns));
+        let sent = futures_util::future::try_join_all(sent).await?;
+        let blobs: BTreeMap<&Digest, Descriptor> =
+            layers.iter().map(|layer| &layer.diff_id.0).zip(sent).collect();
+        let in_order = self.image.layers.iter().filter_map(|layer| blobs.get(&layer.diff_id.0).cloned());
+        let config = Descriptor {
+            media_type: DOCKER_CONFIG.to_owned(),
+            digest: self.image.id.0.clone(),
+            size: self.image.raw.len() as u64,
+        };
+        let content = Content::Bytes(config.clone(), self.image.raw.clone());
+        self.upload(&[], &|_| {}).run(&content).await?;
+        let (kind, bytes) = self.manifest(&config, &in_order.collect::<Vec<_>>())?;
+        let url = self.source.url(&format!("manifests/{}", self.name.tag().unwrap_or("latest")));
+        let prepare = |request: reqwest::RequestBuilder| {
+            request.header(header::CONTENT_TYPE, &kind).body(bytes.clone())
+        };
+        let response = self.client.send(self.source, Method::PUT, &url, prepare).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await.into());
+        }
+        Ok(Pushed { digest: Digest::of(&bytes), size: bytes.len() as u64 })
+    }
+
+    fn upload<'a>(
+        &'a self,
+        elsewhere: &'a [String],
+        heard: &'a (dyn Fn(PushState) + Send + Sync),
+    ) -> Upload<'a> {
+        Upload { client: self.client, store: self.store, source: self.source, elsewhere, heard }
+    }
+
+    /// One layer, sent again when the connection fails, as often and as late as moby does.
+    async fn layer(&self, layer: &Layer, turns: &Semaphore) -> Result<Descriptor, PushError> {
+        // The semaphore is never closed.
+        let _turn = turns.acquire().await;
+        let heard = |state| (self.progress)(&layer.diff_id.0, state);
+        let elsewhere = self.elsewhere(layer)?;
+        let content = self.content(layer);
+        let mut attempt = 1;
+        loop {
+            let error = match self.upload(&elsewhere, &heard).run(&content).await {
+                Err(PushError::Registry(error)) if error.may_try_again() => error,
+                other => return other,
+            };
+            if attempt >= self.client.options.attempts {
+                return Err(error.into());
             }
-            other => return other,
+            for left in (1..=u64::from(attempt) * STEP_S).rev() {
+                heard(PushState::Retrying { seconds: left });
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+            attempt += 1;
         }
     }
-    let missing = || RegistryError::Token { url: name.domain().to_owned() };
-    Err(failed.unwrap_or_else(missing).into())
-}
 
-async fn push_to(
-    client: &Client,
-    store: &Store,
-    image: &Image,
-    name: &Named,
-    source: &Source,
-    progress: &(dyn Fn(&Digest, PushState) + Send + Sync),
-) -> Result<Pushed, PushError> {
-    let from = elsewhere(store, image, name)?;
-    let mut layers = Vec::new();
-    for layer in &image.layers {
-        let blob = layer_blob(store, layer).await?;
-        let digest = &layer.diff_id.0;
-        let total = blob.size;
-        let heard = |current| progress(digest, PushState::Pushing { current, total });
-        progress(digest, upload(client, store, source, &blob, from.as_deref(), &heard).await?);
-        layers.push(blob);
-    }
-    let config = Descriptor {
-        media_type: DOCKER_CONFIG.to_owned(),
-        digest: image.id.0.clone(),
-        size: image.raw.len() as u64,
-    };
-    upload(client, store, source, &config, from.as_deref(), &|_| {}).await?;
-    let (kind, bytes) = manifest(store, image, &config, &layers)?;
-    let url = source.url(&format!("manifests/{}", name.tag().unwrap_or("latest")));
-    let prepare =
-        |request: reqwest::RequestBuilder| request.header(header::CONTENT_TYPE, &kind).body(bytes.clone());
-    let response = client.send(source, Method::PUT, &url, prepare).await?;
-    if !response.status().is_success() {
-        return Err(refused(&url, response).await);
-    }
-    Ok(Pushed { digest: Digest::of(&bytes), size: bytes.len() as u64 })
-}
-
-/// The manifest as it was pulled, so that its digest stays; else a new one.
-fn manifest(
-    store: &Store,
-    image: &Image,
-    config: &Descriptor,
-    layers: &[Descriptor],
-) -> Result<(String, Vec<u8>), PushError> {
-    if let Some(manifest) = &image.manifest {
-        let bytes = store.read_blob(&manifest.digest).map_err(PushError::Blob)?;
-        let kind = if manifest.media_type.is_empty() { OCI_MANIFEST } else { &manifest.media_type };
-        return Ok((kind.to_owned(), bytes));
-    }
-    let entry =
-        |one: &Descriptor| json!({"mediaType": one.media_type, "size": one.size, "digest": one.digest});
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": DOCKER_MANIFEST,
-        "config": entry(config),
-        "layers": layers.iter().map(entry).collect::<Vec<_>>(),
-    });
-    Ok((DOCKER_MANIFEST.to_owned(), manifest.to_string().into_bytes()))
-}
-
-/// The blob that a layer came as; a layer made here is compressed once and kept.
-async fn layer_blob(store: &Store, layer: &Layer) -> Result<Descriptor, PushError> {
-    if let Some(blob) = layer.blob.clone().filter(|blob| store.has_blob(&blob.digest)) {
-        return Ok(blob);
-    }
-    let (store, layer) = (store.clone(), layer.clone());
-    let worker = tokio::task::spawn_blocking(move || {
-        let compress = |source| PushError::Compress { digest: layer.diff_id.0.clone(), source };
-        let writer = store.begin_blob().map_err(PushError::Blob)?;
-        let mut gzip = flate2::write::GzEncoder::new(writer, flate2::Compression::new(4));
-        store.write_layer(&layer, &mut gzip).map_err(PushError::Layer)?;
-        let mut writer = gzip.finish().map_err(compress)?;
-        writer.flush().map_err(compress)?;
-        let size = writer.written();
-        let digest = writer.finish_any().map_err(PushError::Blob)?;
-        Ok(Descriptor { media_type: DOCKER_LAYER.to_owned(), digest, size })
-    });
-    worker.await.map_err(PushError::Worker)?
-}
-
-/// Another repository of the same registry that is known to have the image.
-fn elsewhere(store: &Store, image: &Image, name: &Named) -> Result<Option<String>, PushError> {
-    let (_, digests) = store.names(&image.id).map_err(PushError::Index)?;
-    let other = digests.iter().find(|other| other.domain() == name.domain() && other.path() != name.path());
-    Ok(other.map(|other| other.path().to_owned()))
-}
-
-/// Sends a blob unless the registry has it, here or in repository `from`; answers how it came there.
-async fn upload(
-    client: &Client,
-    store: &Store,
-    source: &Source,
-    blob: &Descriptor,
-    from: Option<&str>,
-    heard: &(dyn Fn(u64) + Send + Sync),
-) -> Result<PushState, PushError> {
-    let url = source.url(&format!("blobs/{}", blob.digest));
-    let response = client.send(source, Method::HEAD, &url, |request| request).await?;
-    if response.status().is_success() {
-        return Ok(PushState::AlreadyExists);
-    }
-    let url = match from {
-        Some(from) => source.url(&format!("blobs/uploads/?mount={}&from={from}", blob.digest)),
-        None => source.url("blobs/uploads/"),
-    };
-    let begin = |request: reqwest::RequestBuilder| request.header(header::CONTENT_LENGTH, 0);
-    let response = client.send(source, Method::POST, &url, begin).await?;
-    if let (StatusCode::CREATED, Some(from)) = (response.status(), from) {
-        return Ok(PushState::Mounted { from: from.to_owned() });
-    }
-    if response.status() != StatusCode::ACCEPTED {
-        return Err(refused(&url, response).await);
-    }
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let place = location.and_then(|location| response.url().join(location).ok());
-    let mut place = place.ok_or(PushError::NoLocation { url })?;
-    place.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-    heard(0);
-    let file = store.open_blob(&blob.digest).map_err(PushError::Blob)?;
-    let send = |request: reqwest::RequestBuilder| {
-        // A second try after a challenge reads the file from its beginning again.
-        let file = file.try_clone().and_then(|mut file| std::io::Seek::rewind(&mut file).map(|()| file));
-        let stream = futures_util::stream::once(async move { file.map(tokio::fs::File::from_std) });
-        let stream = stream.map_ok(|file| ReaderStream::with_capacity(file, 256 * 1024)).try_flatten();
-        request
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::CONTENT_LENGTH, blob.size)
-            .body(reqwest::Body::wrap_stream(stream))
-    };
-    let response = client.send(source, Method::PUT, place.as_str(), send).await?;
-    if !response.status().is_success() {
-        return Err(refused(place.as_str(), response).await);
-    }
-    heard(blob.size);
-    Ok(PushState::Pushed)
-}
-
-async fn refused(url: &str, response: reqwest::Response) -> PushError {
-    match response.status() {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let body = response.bytes().await.unwrap_or_default();
-            let detail =
-                crate::error::detail(&body).map(|(code, message)| (crate::error::words(&code), message));
-            PushError::Denied(match detail {
-                Some((code, message)) if code == "unauthorized" => format!("unauthorized: {message}"),
-                Some((code, message)) => format!("{code}: {message}"),
-                None => "denied: requested access to the resource is denied".to_owned(),
-            })
+    /// The blob that the layer came as, where the manifest names it or a new one can: all that Docker's own manifest knows
+    /// is gzip.
+    fn content(&self, layer: &Layer) -> Content {
+        let fits = |blob: &Descriptor| self.image.manifest.is_some() || blob.media_type.ends_with("gzip");
+        match layer.blob.clone().filter(|blob| fits(blob) && self.store.has_blob(&blob.digest)) {
+            Some(blob) => Content::Blob(blob),
+            None => Content::Layer(layer.clone(), self.store.compressed(&layer.diff_id)),
         }
-        _ => PushError::Registry(status_error(url, response).await),
+    }
+
+    /// Other repositories of the same registry that are known to have the layer: those that images with it were pulled
+    /// from or pushed to. The most like this one come first.
+    fn elsewhere(&self, layer: &Layer) -> Result<Vec<String>, PushError> {
+        let images = self.store.images().map_err(PushError::Index)?;
+        let names = self.store.references().map_err(PushError::Index)?;
+        let has = |id: &drydock_images::ImageId| {
+            let image = images.iter().find(|image| image.id == *id);
+            image.is_some_and(|image| image.layers.iter().any(|one| one.diff_id == layer.diff_id))
+        };
+        let mut found: Vec<String> = names
+            .iter()
+            .filter(|(other, id)| other.digest().is_some() && other.domain() == self.name.domain() && has(id))
+            .map(|(other, _)| other.path().to_owned())
+            .filter(|path| path != self.name.path())
+            .collect();
+        found.sort();
+        found.dedup();
+        let alike = |path: &String| {
+            path.split('/').zip(self.name.path().split('/')).take_while(|(one, other)| one == other).count()
+        };
+        found.sort_by_key(|path| std::cmp::Reverse(alike(path)));
+        found.truncate(MOUNTS);
+        Ok(found)
+    }
+
+    /// The manifest as it was pulled, so that its digest stays; else a new one.
+    fn manifest(&self, config: &Descriptor, layers: &[Descriptor]) -> Result<(String, Vec<u8>), PushError> {
+        if let Some(manifest) = &self.image.manifest {
+            let bytes = self.store.read_blob(&manifest.digest).map_err(PushError::Blob)?;
+            let kind = if manifest.media_type.is_empty() { OCI_MANIFEST } else { &manifest.media_type };
+            return Ok((kind.to_owned(), bytes));
+        }
+        let compressed: Vec<Descriptor> = layers
+            .iter()
+            .map(|layer| Descriptor { media_type: DOCKER_LAYER.to_owned(), ..layer.clone() })
+            .collect();
+        Ok((DOCKER_MANIFEST.to_owned(), docker_manifest(config, &compressed)))
     }
 }

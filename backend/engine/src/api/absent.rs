@@ -32,6 +32,7 @@ fn explain(method: &str, path: &str) -> ApiError {
         ("plugins", name) if method == "GET" && !name.is_empty() => {
             ApiError::not_found(format!("plugin \"{name}\" not found"))
         }
+        ("images", "") if method != "GET" => ApiError::not_found("page not found"),
         ("plugins", name) if !name.is_empty() => ApiError::not_implemented("docker plugin"),
         ("session" | "grpc", "") => ApiError::not_implemented("BuildKit's API (set DOCKER_BUILDKIT=0)"),
         _ => ApiError::not_found("page not found"),

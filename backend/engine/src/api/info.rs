@@ -11,6 +11,7 @@ use crate::container::record::Status;
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::http::version::ApiVersion;
+use crate::image::driver;
 
 use super::system::RELEASE;
 
@@ -59,16 +60,9 @@ fn containers(engine: &Engine) -> Map<String, Value> {
 }
 
 fn storage(engine: &Engine) -> Map<String, Value> {
-    let host = &engine.host;
     object(json!({
-        "Driver": "overlay2",
-        "DriverStatus": [
-            ["Backing Filesystem", "extfs"],
-            ["Supports d_type", "true"],
-            ["Using metacopy", "false"],
-            ["Native Overlay Diff", if host.in_user_namespace { "false" } else { "true" }],
-            ["userxattr", if host.in_user_namespace { "true" } else { "false" }],
-        ],
+        "Driver": engine.images.driver_name(),
+        "DriverStatus": driver::status(engine.images.store().driver(), engine.images.store().root(), &engine.host),
         "DockerRootDir": engine.config.data_root,
         "Plugins": {
             "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "null"], "Authorization": null,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::container::summary;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
-use crate::image::Filter;
+use crate::image::{Filter, Listing};
 
 pub async fn usage(State(engine): State<Arc<Engine>>) -> ApiResult<Json<Value>> {
     // Sizes are walks over trees: not for the threads that serve.
@@ -22,10 +22,10 @@ fn measure(engine: &Engine) -> ApiResult<Value> {
     let containers = engine.containers.all();
     let image_ids: Vec<String> =
         containers.iter().map(|container| container.record().image_id.clone()).collect();
-    let count = |id: &str| Some(image_ids.iter().filter(|own| *own == id).count() as i64);
-    let images = engine.images.list(&Filter::default(), false, &count)?;
-    let layers: u64 =
-        images.as_array().into_iter().flatten().filter_map(|image| image["Size"].as_u64()).sum();
+    let count = |id: &str| image_ids.iter().filter(|own| *own == id).count() as i64;
+    let listing = Listing { all: false, shared_size: true };
+    let images = engine.images.list(&Filter::default(), listing, &count)?;
+    let layers = engine.images.layers_size();
     let now = time::OffsetDateTime::now_utc();
     let names = engine.containers.names();
     let containers: Vec<Value> = containers

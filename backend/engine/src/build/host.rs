@@ -118,7 +118,7 @@ impl<'a> EngineHost<'a> {
             variant: Some(platform.variant.clone()).filter(|variant| !variant.is_empty()),
         };
         let credentials = self.credentials(&named);
-        let request = PullRequest { name: named, platform, credentials };
+        let request = PullRequest { name: named, platform: Some(platform), credentials };
         let progress = Progress::new(self.lines.sender());
         let pulled = async {
             tokio::select! {

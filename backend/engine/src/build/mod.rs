@@ -4,7 +4,7 @@
 
 mod body;
 mod context;
-mod download;
+pub mod download;
 mod host;
 mod options;
 mod output;

@@ -16,6 +16,8 @@ pub struct Around {
     pub size_root: Option<u64>,
     /// As `HostConfig.Links` shows them.
     pub links: Option<Vec<String>>,
+    /// The storage driver.
+    pub driver: &'static str,
 }
 
 pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value {
@@ -40,14 +42,14 @@ pub fn inspect(container: &Container, record: &Record, around: &Around) -> Value
         "LogPath": if log.exists() { json!(log) } else { json!("") },
         "Name": format!("/{}", record.name),
         "RestartCount": record.restart_count,
-        "Driver": "overlay2",
+        "Driver": around.driver,
         "Platform": record.platform,
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": if around.exec_ids.is_empty() { Value::Null } else { json!(around.exec_ids) },
         "HostConfig": host_config(record),
-        "GraphDriver": { "Data": layers(container, around), "Name": "overlay2" },
+        "GraphDriver": { "Data": layers(container, around), "Name": around.driver },
         "Mounts": mounts(record),
         "Config": record.config,
         "NetworkSettings": network_settings(record),

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use drydock_images::Driver;
+
 use crate::config::Config;
 use crate::container::{Container, Record, links};
 use crate::error::ApiError;
 use crate::id::Id;
+use crate::image::driver::is_of_another;
 
 /// Every container the engine knows.
 #[derive(Debug, Default)]
@@ -61,8 +64,8 @@ impl From<NameTaken> for ApiError {
 }
 
 impl Containers {
-    /// Reads every record. One that cannot be read is reported and left where it is.
-    pub fn load(config: &Config) -> Result<Self, LoadError> {
+    /// Reads every record of this storage driver's containers. One that cannot be read is reported and left where it is.
+    pub fn load(config: &Config, driver: Driver) -> Result<Self, LoadError> {
         let path = config.data_root.join("containers");
         let at = |source| LoadError::Read { path: path.clone(), source };
         std::fs::create_dir_all(&path).map_err(at)?;
@@ -71,6 +74,9 @@ impl Containers {
             let file = entry.map_err(at)?.path().join("container.json");
             let Ok(bytes) = std::fs::read(&file) else { continue };
             match serde_json::from_slice::<Record>(&bytes) {
+                Ok(record) if is_of_another(config, driver, &record.id) => {
+                    tracing::info!(container.id = %record.id, "of another storage driver: not restored");
+                }
                 Ok(record) => {
                     let mut inner = containers.lock();
                     inner.names.insert(record.name.clone(), record.id.clone());

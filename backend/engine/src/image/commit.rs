@@ -91,6 +91,8 @@ fn child(parent: &Value, new: &NewCommit, diff_id: &DiffId) -> Value {
         "architecture": parent["architecture"],
         "os": parent["os"],
         "created": now,
+        "container": new.container,
+        "docker_version": crate::api::RELEASE,
         "config": new.config,
         "rootfs": {"type": "layers", "diff_ids": layers},
         "history": history,

@@ -1,6 +1,7 @@
 //! `docker rmi` and `docker image prune`, in moby's order of steps and with its texts.
 
 use drydock_images::{FindError, ImageId, IndexError, Named, RemoveError};
+use drydock_registry::Platform;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -43,6 +44,8 @@ pub enum DeleteError {
     Referenced { reference: String, container: String, image: String },
     #[error("conflict: unable to delete {image} ({}) - {reason}", .reason.way_out())]
     Conflict { image: String, reason: Conflict },
+    #[error("a prune operation is already running")]
+    Pruning,
     #[error("change the image index")]
     Index(#[source] IndexError),
     #[error("remove the image")]
@@ -79,7 +82,7 @@ impl From<DeleteError> for ApiError {
     fn from(error: DeleteError) -> Self {
         match error {
             DeleteError::Lookup(error) => error.into(),
-            DeleteError::Referenced { .. } | DeleteError::Conflict { .. } => {
+            DeleteError::Referenced { .. } | DeleteError::Conflict { .. } | DeleteError::Pruning => {
                 Self::conflict(error.to_string())
             }
             DeleteError::Index(_) | DeleteError::Remove(_) => {
@@ -104,10 +107,12 @@ impl ImageService {
     pub fn delete(
         &self,
         reference: &str,
+        platform: Option<&Platform>,
         force: Force,
         parents: Parents,
         uses: &[Use],
     ) -> Result<Value, DeleteError> {
+        self.find_for(reference, platform)?;
         let mut removal = Removal { images: self, uses, parents, gone: Vec::new(), freed: 0 };
         removal.delete(reference, force)?;
         Ok(json!(removal.gone))
@@ -115,6 +120,8 @@ impl ImageService {
 
     /// Removes what no container needs: images without a tag, or (`dangling=false`) every unused one.
     pub fn prune(&self, filter: &Filter, uses: &[Use]) -> Result<Value, DeleteError> {
+        let Ok(_only_one) = self.pruning.try_lock() else { return Err(DeleteError::Pruning) };
+        filter.single_until().map_err(LookupError::from)?;
         let bounds = filter.bounds(self)?;
         let only_dangling = filter.flag("dangling").ok().flatten().unwrap_or(true);
         let mut removal = Removal { images: self, uses, parents: Parents::Prune, gone: Vec::new(), freed: 0 };
@@ -132,6 +139,8 @@ impl ImageService {
         }
         let Removal { gone, freed, .. } = removal;
         let gone = if gone.is_empty() { Value::Null } else { json!(gone) };
+        let reclaimed = std::collections::BTreeMap::from([("reclaimed".to_owned(), freed.to_string())]);
+        self.events.publish("image", "prune", "", reclaimed);
         Ok(json!({"ImagesDeleted": gone, "SpaceReclaimed": freed}))
     }
 }
@@ -180,7 +189,8 @@ impl Removal<'_> {
             return Ok(left);
         }
         for digest in named.digests.iter().filter(|digest| digest.name() == name.name()) {
-            self.untag(digest, &id.to_string())?;
+            // Nobody is told of it by an event, either in moby.
+            self.forget(digest)?;
             left -= 1;
         }
         Ok(left)
@@ -202,7 +212,7 @@ impl Removal<'_> {
         let removed = self.images.store.remove(id).map_err(DeleteError::Remove)?;
         self.freed += removed.size;
         self.gone.push(json!({ "Deleted": id }));
-        self.gone.extend(removed.layers.iter().map(|layer| json!({ "Deleted": layer })));
+        self.gone.extend(removed.chains.iter().map(|chain| json!({ "Deleted": chain })));
         self.images.publish("delete", &id.to_string(), &id.to_string());
         match parent {
             Some(parent) if self.parents == Parents::Prune && self.images.is_there(&parent)? => {
@@ -239,9 +249,14 @@ impl Removal<'_> {
     }
 
     fn untag(&mut self, name: &Named, id: &str) -> Result<(), DeleteError> {
+        self.forget(name)?;
+        self.images.publish("untag", id, id);
+        Ok(())
+    }
+
+    fn forget(&mut self, name: &Named) -> Result<(), DeleteError> {
         self.images.store.untag(name).map_err(DeleteError::Index)?;
         self.gone.push(json!({ "Untagged": name.familiar() }));
-        self.images.publish("untag", id, id);
         Ok(())
     }
 

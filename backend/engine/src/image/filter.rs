@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use drydock_images::Named;
+use drydock_images::{FindError, Named};
+use http::StatusCode;
 
 use super::describe::{NamedImage, created};
 use super::{ImageService, LookupError};
+use crate::api::query::moment;
+use crate::error::ApiError;
 
 /// Filters as parsed from the query: every key must hold, by any of its values.
 #[derive(Clone, Debug, Default)]
@@ -16,12 +19,31 @@ pub struct Filter {
 /// A filter that cannot be understood; the text is moby's.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    #[error("invalid character in filters: {0}")]
+    #[error("invalid filter")]
     Json(#[source] serde_json::Error),
     #[error("invalid filter '{0}'")]
     Unknown(String),
-    #[error("invalid filter '{key}={value}'")]
-    Value { key: String, value: String },
+    #[error("invalid filter '{key}=[{values}]'")]
+    Value { key: String, values: String },
+    #[error("failed to parse value as time or duration: {0:?}")]
+    Time(String),
+    #[error("more than one until filter specified")]
+    Times,
+    #[error("syntax error in pattern")]
+    Pattern,
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        // moby calls a time that it cannot read its own fault.
+        let status = match error {
+            FilterError::Time(_) | FilterError::Times | FilterError::Pattern => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
 }
 
 /// Times that `before`, `since` and `until` stand for.
@@ -46,25 +68,38 @@ impl Filter {
             if !known.contains(&key.as_str()) {
                 return Err(FilterError::Unknown(key));
             }
-            let list = match list {
+            let list: Vec<String> = match list {
                 Values::List(list) => list,
                 Values::Map(map) => map.into_iter().filter(|(_, on)| *on).map(|(value, _)| value).collect(),
             };
-            values.insert(key, list);
+            if !list.is_empty() {
+                values.insert(key, list);
+            }
         }
         let filter = Self { values };
         filter.flag("dangling")?;
         Ok(filter)
     }
 
-    /// A filter that is true or false.
+    /// One more value.
+    pub fn add(&mut self, key: &str, value: String) {
+        self.values.entry(key.to_owned()).or_default().push(value);
+    }
+
+    /// A filter that is true or false; both at once is neither.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, FilterError> {
-        let read = |value: &String| match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "t" => Ok(true),
-            "false" | "0" | "f" => Ok(false),
-            _ => Err(FilterError::Value { key: key.to_owned(), value: value.clone() }),
+        let values = self.get(key);
+        let read = |value: &String| match value.as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
         };
-        self.get(key).first().map(read).transpose()
+        let read: Vec<Option<bool>> = values.iter().map(read).collect();
+        match read.first() {
+            None => Ok(None),
+            Some(first @ Some(_)) if read.iter().all(|one| one == first) => Ok(*first),
+            _ => Err(FilterError::Value { key: key.to_owned(), values: values.join(" ") }),
+        }
     }
 
     /// For prune, where `dangling` means how far to go.
@@ -74,18 +109,34 @@ impl Filter {
         filter
     }
 
-    fn get(&self, key: &str) -> &[String] {
+    pub fn get(&self, key: &str) -> &[String] {
         self.values.get(key).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The moment before which something must have been made; for prune there is one at most.
+    pub(super) fn single_until(&self) -> Result<(), FilterError> {
+        if self.get("until").len() > 1 { Err(FilterError::Times) } else { Ok(()) }
+    }
+
+    /// Several images or times stand for the narrowest.
     pub(super) fn bounds(&self, images: &ImageService) -> Result<Bounds, LookupError> {
-        let of_image = |key: &str| -> Result<Option<i64>, LookupError> {
+        let of_images = |key: &str| -> Result<Vec<i64>, LookupError> {
             let found = self.get(key).iter().map(|name| images.store.find(name).map(|image| created(&image)));
-            Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().next())
+            Ok(found.collect::<Result<Vec<i64>, FindError>>()?)
         };
-        let until = self.get("until").iter().filter_map(|text| moment(text)).min();
-        let before = of_image("before")?;
-        Ok(Bounds { before: [before, until].into_iter().flatten().min(), since: of_image("since")? })
+        let before = of_images("before")?;
+        let until = self.get("until").iter().map(|text| match moment(text) {
+            Ok(time) => Ok(time.map_or(0, |time| (time / 1_000_000_000) as i64)),
+            Err(_) => Err(FilterError::Time(text.clone())),
+        });
+        let until = until.collect::<Result<Vec<_>, _>>()?;
+        for pattern in self.get("reference") {
+            check_pattern(pattern)?;
+        }
+        Ok(Bounds {
+            before: before.into_iter().chain(until).min(),
+            since: of_images("since")?.into_iter().max(),
+        })
     }
 
     /// The image if it passes, with the names that pass.
@@ -116,7 +167,8 @@ impl Filter {
             Some((key, value)) => labels.get(key).is_some_and(|one| one == value),
             None => labels.contains_key(wanted),
         };
-        self.get("label").iter().all(has) && !self.get("label!").iter().any(has)
+        let without = self.get("label!");
+        self.get("label").iter().all(has) && (without.is_empty() || !without.iter().all(has))
     }
 }
 
@@ -126,7 +178,19 @@ fn matches(pattern: &str, name: &Named) -> bool {
         || glob(pattern.as_bytes(), name.familiar_name().as_bytes())
 }
 
-/// Go's `path.Match` without classes: `*` and `?` stop at a slash.
+fn check_pattern(pattern: &str) -> Result<(), FilterError> {
+    let mut letters = pattern.bytes();
+    while let Some(letter) = letters.next() {
+        match letter {
+            b'\\' if letters.next().is_none() => return Err(FilterError::Pattern),
+            b'[' if !letters.any(|letter| letter == b']') => return Err(FilterError::Pattern),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Go's `path.Match`: `*`, `?` and `[a-z]` stop at a slash; a backslash takes the next letter as it is.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
@@ -135,37 +199,39 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
                 || text.split_first().is_some_and(|(first, after)| *first != b'/' && glob(pattern, after))
         }
         (Some((b'?', rest)), Some((first, after))) => *first != b'/' && glob(rest, after),
+        (Some((b'[', rest)), Some((first, after))) => match class(rest, *first) {
+            Some((is_in, rest)) => is_in && *first != b'/' && glob(rest, after),
+            None => false,
+        },
+        (Some((b'\\', rest)), Some((first, after))) => {
+            rest.split_first().is_some_and(|(wanted, rest)| wanted == first && glob(rest, after))
+        }
         (Some((wanted, rest)), Some((first, after))) => wanted == first && glob(rest, after),
         _ => false,
     }
 }
 
-/// A time before which something was made: seconds since 1970, RFC 3339, or how long ago (`24h`, `10m`).
-fn moment(text: &str) -> Option<i64> {
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    if let Ok(time) = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339) {
-        return Some(time.unix_timestamp());
-    }
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|character: char| character.is_ascii_alphabetic())?;
-        let unit_end = rest[end..]
-            .find(|character: char| !character.is_ascii_alphabetic())
-            .map_or(rest.len(), |at| end + at);
-        let factor = match &rest[end..unit_end] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 0.001,
-            _ => return None,
+/// Whether a letter is in the class, and what stands behind the class.
+fn class(pattern: &[u8], letter: u8) -> Option<(bool, &[u8])> {
+    let (is_not, mut rest) = match pattern.split_first()? {
+        (b'^', rest) => (true, rest),
+        _ => (false, pattern),
+    };
+    let mut is_in = false;
+    let mut is_first = true;
+    loop {
+        let (low, after) = rest.split_first()?;
+        if *low == b']' && !is_first {
+            return Some((is_in != is_not, after));
+        }
+        is_first = false;
+        let (high, after) = match after {
+            [b'-', high, after @ ..] if *high != b']' => (*high, after),
+            _ => (*low, after),
         };
-        total += rest[..end].parse::<f64>().ok()? * factor;
-        rest = &rest[unit_end..];
+        is_in |= (*low..=high).contains(&letter);
+        rest = after;
     }
-    Some(time::OffsetDateTime::now_utc().unix_timestamp() - total as i64)
 }
 
 #[cfg(test)]
@@ -182,6 +248,9 @@ mod tests {
             ("*/*", "traefik/whoami:1", true),
             ("alpin?", "alpine:3", true),
             ("debian", "alpine", false),
+            ("alpine:[1-3]", "alpine:3", true),
+            ("alpine:[^1-3]", "alpine:3", false),
+            ("alpine:\\3", "alpine:3", true),
         ] {
             assert_eq!(
                 matches(pattern, &Named::parse(name).unwrap().or_latest()),
@@ -189,6 +258,9 @@ mod tests {
                 "{pattern} {name}"
             );
         }
+        assert!(
+            check_pattern("[a").is_err() && check_pattern("a\\").is_err() && check_pattern("[a]*").is_ok()
+        );
     }
 
     #[test]
@@ -197,9 +269,10 @@ mod tests {
         let map = Filter::parse(Some(r#"{"dangling":{"true":true}}"#), &["dangling"]).unwrap();
         assert_eq!(list.flag("dangling").unwrap(), Some(true));
         assert_eq!(map.flag("dangling").unwrap(), Some(true));
-        let wrong = Filter::parse(Some(r#"{"dangling":["maybe"]}"#), &["dangling"]).unwrap_err();
-        assert_eq!(wrong.to_string(), "invalid filter 'dangling=maybe'");
-        let unknown = Filter::parse(Some(r#"{"colour":["red"]}"#), &["dangling"]).unwrap_err();
-        assert_eq!(unknown.to_string(), "invalid filter 'colour'");
+        let fails = |text: &str| Filter::parse(Some(text), &["dangling"]).unwrap_err().to_string();
+        assert_eq!(fails(r#"{"dangling":["maybe"]}"#), "invalid filter 'dangling=[maybe]'");
+        assert_eq!(fails(r#"{"dangling":["true","false"]}"#), "invalid filter 'dangling=[true false]'");
+        assert_eq!(fails(r#"{"colour":["red"]}"#), "invalid filter 'colour'");
+        assert_eq!(fails("garbage"), "invalid filter");
     }
 }

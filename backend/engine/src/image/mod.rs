@@ -7,11 +7,14 @@ mod archive;
 mod commit;
 mod delete;
 mod describe;
+pub mod driver;
 mod filter;
+mod import;
+mod load;
 pub mod progress;
+mod save;
 mod transfer;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,10 +27,13 @@ use crate::error::ApiError;
 use crate::events::Events;
 use crate::wire::ContainerConfig;
 
-pub use archive::{ArchiveError, Saved};
+pub use archive::ArchiveError;
 pub use commit::{CommitError, NewCommit};
 pub use delete::{DeleteError, Force, Parents, Use};
+pub use describe::Listing;
 pub use filter::{Filter, FilterError};
+pub use import::Imported;
+pub use save::Saved;
 pub use transfer::{PullRequest, TransferError};
 
 /// Names, layers and root file systems.
@@ -37,6 +43,8 @@ pub struct ImageService {
     /// Another one when the registries' settings change.
     client: RwLock<Arc<Client>>,
     events: Events,
+    /// One prune at a time.
+    pruning: std::sync::Mutex<()>,
 }
 
 /// An image that a container can be made from.
@@ -54,6 +62,8 @@ pub struct Image {
 pub enum OpenError {
     #[error("open the image store in {path}")]
     Store { path: PathBuf, source: drydock_images::OpenError },
+    #[error(transparent)]
+    Driver(#[from] driver::ChooseError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +72,13 @@ pub enum LookupError {
     NotFound(String),
     #[error("{0}")]
     Name(#[source] FindError),
+    /// There is such an image, and it is for another platform.
+    #[error("{0}")]
+    Platform(String),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("too many non-empty layers in History section")]
+    History,
     #[error("look into the image store")]
     Index(#[source] IndexError),
     #[error("the configuration of image {id} is not valid")]
@@ -80,9 +97,10 @@ pub enum RootfsError {
 impl From<LookupError> for ApiError {
     fn from(error: LookupError) -> Self {
         match error {
-            LookupError::NotFound(_) => Self::not_found(error.to_string()),
+            LookupError::NotFound(_) | LookupError::Platform(_) => Self::not_found(error.to_string()),
             LookupError::Name(_) => Self::invalid(error.to_string()),
-            LookupError::Index(_) | LookupError::Config { .. } => {
+            LookupError::Filter(error) => error.into(),
+            LookupError::History | LookupError::Index(_) | LookupError::Config { .. } => {
                 Self::chain(StatusCode::INTERNAL_SERVER_ERROR, &error)
             }
         }
@@ -101,11 +119,12 @@ impl From<FindError> for LookupError {
 
 impl ImageService {
     pub fn open(config: &Config, events: Events) -> Result<Self, OpenError> {
-        let path = config.data_root.join("images");
-        let store = Store::open(path.clone(), config.shared_store.clone())
+        let driver = driver::choose(config)?;
+        let path = driver::folder(&config.data_root, driver);
+        let store = Store::open_with(path.clone(), config.shared_store.clone(), driver)
             .map_err(|source| OpenError::Store { path, source })?;
         let client = RwLock::new(Arc::new(client(&config.live)));
-        Ok(Self { store, client, events })
+        Ok(Self { store, client, events, pruning: std::sync::Mutex::default() })
     }
 
     /// Transfers that begin from now on go by these settings.
@@ -223,6 +242,9 @@ impl ImageService {
     pub fn tag(&self, reference: &str, name: &drydock_images::Named) -> Result<(), LookupError> {
         let image = self.store.find(reference)?;
         self.store.tag(name, &image.id).map_err(LookupError::Index)?;
+        if let Err(error) = self.store.touch(&image.id) {
+            tracing::warn!(image.id = %image.id, %error, "the time of the new name is lost");
+        }
         self.publish("tag", &image.id.to_string(), &name.clone().or_latest().familiar());
         Ok(())
     }
@@ -232,9 +254,16 @@ impl ImageService {
         self.store.images().map(|images| images.len()).unwrap_or_default()
     }
 
+    /// The image's labels, while it is there, tell events apart as well as its name.
     fn publish(&self, action: &str, id: &str, name: &str) {
-        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        let mut attributes = self.store.find(id).map(|image| image.labels()).unwrap_or_default();
+        attributes.insert("name".to_owned(), name.to_owned());
         self.events.publish("image", action, id, attributes);
+    }
+
+    /// As `docker info` names it.
+    pub fn driver_name(&self) -> &'static str {
+        self.store.driver().name()
     }
 }
 

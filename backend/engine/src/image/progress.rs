@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -108,45 +109,55 @@ pub fn short(digest: &Digest) -> &str {
     &digest.hex()[..12]
 }
 
+/// [`respond`], for a verb that reads the request's body while it speaks: every failure is a last line.
+pub fn respond_while<F>(verb: impl FnOnce(Progress) -> F) -> Response
+where
+    F: Future<Output = Result<(), ApiError>> + Send + 'static,
+{
+    written(said(verb))
+}
+
 /// Runs a verb and answers with its lines. A failure before the first line is a plain answer with its status;
 /// after it, a last line. Nothing is spawned: when the client goes away, the verb is dropped.
 pub async fn respond<F>(verb: impl FnOnce(Progress) -> F) -> Response
 where
     F: Future<Output = Result<(), ApiError>> + Send + 'static,
 {
-    let mut all = run(verb);
+    let mut all = said(verb);
     let first = match all.next().await {
         Some(Err(error)) => return error.into_response(),
         Some(Ok(first)) => Some(Ok(first)),
         None => None,
     };
-    answer(stream::iter(first).chain(all))
-}
-
-/// The same for a verb whose failure is a last line even when it is the first.
-pub fn respond_in_stream<F>(verb: impl FnOnce(Progress) -> F) -> Response
-where
-    F: Future<Output = Result<(), ApiError>> + Send + 'static,
-{
-    answer(run(verb))
+    written(Box::pin(stream::iter(first).chain(all)))
 }
 
 type Said = Pin<Box<dyn Stream<Item = Result<Bytes, ApiError>> + Send>>;
 
-fn run<F>(verb: impl FnOnce(Progress) -> F) -> Said
+/// What a verb says, and then how it failed.
+fn said<F>(verb: impl FnOnce(Progress) -> F) -> Said
 where
     F: Future<Output = Result<(), ApiError>> + Send + 'static,
 {
     let (lines, mut receiver) = mpsc::unbounded_channel();
-    let work = verb(Progress { lines, drawn: Mutex::default() });
-    let said = stream::poll_fn(move |context| receiver.poll_recv(context)).map(Ok);
-    let end = stream::once(work).filter_map(async |outcome| outcome.err().map(Err));
-    // What was said comes before how it ended.
-    Box::pin(stream::select_with_strategy(said, end, |_: &mut ()| stream::PollNext::Left))
+    let mut work = Some(Box::pin(verb(Progress { lines, drawn: Mutex::default() })));
+    let mut failure = None;
+    Box::pin(stream::poll_fn(move |context| {
+        loop {
+            // What was said comes before how it ended, even when both are there at once.
+            if let Poll::Ready(Some(line)) = receiver.poll_recv(context) {
+                return Poll::Ready(Some(Ok(line)));
+            }
+            let Some(running) = &mut work else { return Poll::Ready(failure.take().map(Err)) };
+            let Poll::Ready(outcome) = running.as_mut().poll(context) else { return Poll::Pending };
+            failure = outcome.err();
+            work = None;
+        }
+    }))
 }
 
-fn answer(lines: impl Stream<Item = Result<Bytes, ApiError>> + Send + 'static) -> Response {
-    let lines = lines.map(|line| {
+fn written(said: Said) -> Response {
+    let lines = said.map(|line| {
         Ok::<_, std::convert::Infallible>(line.unwrap_or_else(|error| {
             let message = &error.message;
             Bytes::from(format!("{}\r\n", json!({"errorDetail": {"message": message}, "error": message})))

@@ -1,8 +1,7 @@
 //! Images: lists, names, archives, commits, registries.
 
-use std::process::{Child, Command, Stdio};
-
 use crate::machine::{Machine, Said};
+use crate::registry::Registry;
 
 /// Lines of an output.
 fn lines(text: &str) -> Vec<&str> {
@@ -289,37 +288,6 @@ fn a_tree_is_exported_and_imported() {
             .fails(1)
             .contains("RUN is not a valid change command")
     );
-}
-
-/// Debian's registry, which takes pushes.
-struct Registry(Child);
-
-impl Registry {
-    fn start(machine: &Machine) -> Self {
-        let config = machine.path("registry.yml");
-        let store = machine.path("registry");
-        let text = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:5000\n",
-            store.display()
-        );
-        std::fs::write(&config, text).expect("write");
-        let mut serve: Command = machine.inside("docker-registry");
-        serve.arg("serve").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
-        let registry = Self(serve.spawn().expect("nsenter, of util-linux"));
-        machine.until("the registry answers (apt-get install docker-registry)", |machine| {
-            let mut ask = machine.inside("curl");
-            ask.args(["--silent", "--fail", "http://127.0.0.1:5000/v2/"]).stdout(Stdio::null());
-            ask.status().is_ok_and(|status| status.success())
-        });
-        registry
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

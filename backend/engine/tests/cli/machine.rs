@@ -94,7 +94,7 @@ impl Machine {
         let log =
             std::fs::File::options().create(true).append(true).open(self.path("engine.log")).expect("a log");
         if !self.path("daemon.json").exists() {
-            std::fs::write(self.path("daemon.json"), "{}").expect("a configuration");
+            self.configure("{}");
         }
         let engine = self
             .engine_command()
@@ -138,6 +138,18 @@ impl Machine {
     /// What every engine of this machine is told beside its folders.
     pub fn set_arguments(&mut self, arguments: &[&str]) {
         self.arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// The `daemon.json` of engines to come.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.path("daemon.json"), text).expect("a configuration");
+    }
+
+    /// What an engine says that cannot start with these arguments.
+    pub fn engine_says(&self, arguments: &[&str]) -> String {
+        let said = self.engine_command().args(arguments).output().expect("nsenter, of util-linux");
+        assert!(!said.status.success(), "it started");
+        String::from_utf8_lossy(&said.stderr).into_owned()
     }
 
     pub fn engine_log(&self) -> String {
@@ -240,7 +252,7 @@ impl Machine {
         }
     }
 
-    fn import_busybox(&self) {
+    pub fn import_busybox(&self) {
         let busybox = std::fs::read("/bin/busybox").expect("/bin/busybox (apt-get install busybox-static)");
         let mut archive = tar::Builder::new(Vec::new());
         let mut add = |path: &str, mode: u32, bytes: &[u8]| {

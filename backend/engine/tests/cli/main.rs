@@ -1,5 +1,6 @@
 //! What the genuine docker command line sees of the engine. Every test has a machine of its own.
 
+mod archives;
 mod bollard;
 mod build;
 mod compose;
@@ -11,6 +12,7 @@ mod events;
 mod execs;
 mod faults;
 mod firewall;
+mod full;
 mod images;
 mod inspection;
 mod lifecycle;
@@ -24,10 +26,14 @@ mod networks;
 mod ports;
 mod receivers;
 mod refusals;
+mod registry;
 mod reload;
 mod settings;
 mod storage;
+mod storage_drivers;
 mod streams;
 mod surface;
 mod survival;
+mod transfers;
+mod trust;
 mod volumes;

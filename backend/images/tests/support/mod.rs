@@ -92,6 +92,7 @@ pub fn image(store: &Store, name: &str, layers: &[Vec<u8>]) -> std::sync::Arc<Im
         blobs.push(blob);
     }
     let config = config(&diff_ids);
+    let blobs = blobs.into_iter().map(Some).collect();
     let image = store.put_image(NewImage { config: config.as_bytes(), manifest: None, blobs }).unwrap();
     store.tag(&Named::parse(name).unwrap(), &image.id).unwrap();
     image

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use drydock_images::{Image, Named, Store};
 
 use crate::client::{Client, Options};
-use crate::error::RegistryError;
-use crate::manifest::Platform;
-use crate::pull::{PullError, pull};
+use crate::pull::{PullError, Wanted, pull};
 
 /// How long an unreachable registry is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -52,12 +50,13 @@ impl Upstream {
         if let Ok(Some(image)) = store.resolve(name) {
             return Ok(image);
         }
-        let pulled = pull(&self.client, store, name, &Platform::here(), None, &|_, _| {}).await;
+        let wanted = Wanted { name, platform: None, credentials: None };
+        let pulled = pull(&self.client, store, wanted, &|_| {}).await;
         self.running().remove(&name.to_string());
         match pulled {
             Ok(pulled) => Ok(pulled.image),
             Err(error) => {
-                if matches!(&error, PullError::Registry(RegistryError::Unreachable { .. })) {
+                if matches!(&error, PullError::Registry(error) if error.is_unreachable()) {
                     *self.unreachable_since.lock().unwrap_or_else(PoisonError::into_inner) =
                         Some(Instant::now());
                 }

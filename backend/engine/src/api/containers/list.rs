@@ -226,6 +226,7 @@ pub async fn inspect(
         exec_ids: engine.execs.of(&container.id),
         links: links::shown(&engine, &record),
         root: engine.images.store().snapshot(container.id.as_str()).ok(),
+        driver: engine.images.driver_name(),
         ..shape::Around::default()
     };
     if query.flag("size") {

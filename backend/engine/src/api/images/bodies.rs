@@ -162,79 +162,16 @@ fn decode(text: &str) -> String {
 }
 
 /// `--change` of `docker import` and `docker commit`: instructions of a Dockerfile that set the configuration.
-pub fn apply_changes(mut config: ContainerConfig, changes: &[String]) -> Result<ContainerConfig, ApiError> {
-    for change in changes {
-        let (word, rest) = change.trim().split_once(char::is_whitespace).unwrap_or((change.trim(), ""));
-        let rest = rest.trim();
-        match word.to_ascii_uppercase().as_str() {
-            "CMD" => config.cmd = Some(command(rest)),
-            "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
-            "ENV" => {
-                for (key, value) in pairs_of(rest) {
-                    config.env.retain(|known| known.split('=').next() != Some(key.as_str()));
-                    config.env.push(format!("{key}={value}"));
-                }
-            }
-            "ONBUILD" => config.on_build.get_or_insert_default().push(rest.to_owned()),
-            "EXPOSE" => config.exposed_ports.extend(rest.split_whitespace().map(|port| {
-                let port = if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") };
-                (port, crate::wire::Empty {})
-            })),
-            "LABEL" => config.labels.extend(pairs_of(rest)),
-            "USER" => config.user = rest.to_owned(),
-            "WORKDIR" => config.working_dir = rest.to_owned(),
-            "STOPSIGNAL" => config.stop_signal = Some(rest.to_owned()),
-            "VOLUME" => {
-                let volumes = config.volumes.get_or_insert_default();
-                let paths = serde_json::from_str(rest).unwrap_or_else(|_| vec![rest.to_owned()]);
-                volumes.extend(paths.into_iter().map(|path| (path, crate::wire::Empty {})));
-            }
-            _ => {
-                return Err(ApiError::invalid(format!("{word} is not a valid change command")));
-            }
-        }
+pub fn apply_changes(config: ContainerConfig, changes: &[String]) -> Result<ContainerConfig, ApiError> {
+    if changes.is_empty() {
+        return Ok(config);
     }
-    Ok(config)
-}
-
-/// The exec form, else a line for the shell.
-fn command(rest: &str) -> Vec<String> {
-    serde_json::from_str(rest)
-        .unwrap_or_else(|_| vec!["/bin/sh".to_owned(), "-c".to_owned(), rest.to_owned()])
-}
-
-/// `KEY=VALUE KEY="WITH SPACE"…`, or one `KEY VALUE` to the end of the line; quotes are taken off.
-fn pairs_of(rest: &str) -> Vec<(String, String)> {
-    let first = rest.split(char::is_whitespace).next().unwrap_or_default();
-    if !first.contains('=') {
-        let (key, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        return vec![(key.to_owned(), value.trim().trim_matches('"').to_owned())];
-    }
-    let split = |word: String| {
-        let (key, value) = word.split_once('=').unwrap_or((&word, ""));
-        (key.to_owned(), value.to_owned())
-    };
-    words(rest).into_iter().map(split).collect()
-}
-
-/// Words as a shell splits them; a backslash keeps the next character as it is.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (character, quote) {
-            ('\\', None | Some('"')) => word.get_or_insert_default().extend(characters.next()),
-            (character, Some(open)) if character == open => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(character);
-                word.get_or_insert_default();
-            }
-            (space, None) if space.is_whitespace() => words.extend(word.take()),
-            (character, _) => word.get_or_insert_default().push(character),
-        }
-    }
-    words.extend(word);
-    words
+    // One shape under two names: the builder's and the wire's.
+    let bad = |error: serde_json::Error| ApiError::internal(error.to_string());
+    let mut built = serde_json::to_value(&config).and_then(serde_json::from_value).map_err(bad)?;
+    drydock_builder::apply_changes(&mut built, changes)
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
+    serde_json::to_value(&built).and_then(serde_json::from_value).map_err(bad)
 }
 
 #[cfg(test)]
@@ -249,25 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn changes_read_as_dockerfile_lines() {
-        let changes = [
-            "CMD [\"a\", \"b\"]",
-            "ENTRYPOINT run it",
-            "ENV A=\"1 2\"",
-            "EXPOSE 80",
-            "LABEL k=v",
-            "VOLUME /data",
-            "ENV B=1 C=\"2 3\" A=4",
-            "LABEL one=\"a b\" two=c",
-        ];
-        let config = apply_changes(ContainerConfig::default(), &changes.map(str::to_owned)).unwrap();
-        assert_eq!(config.cmd.unwrap(), ["a", "b"]);
-        assert_eq!(config.entrypoint.unwrap(), ["/bin/sh", "-c", "run it"]);
-        assert_eq!(config.env, ["B=1", "C=2 3", "A=4"]);
-        assert_eq!((config.labels["one"].as_str(), config.labels["two"].as_str()), ("a b", "c"));
-        assert!(config.exposed_ports.contains_key("80/tcp"));
-        assert_eq!(config.labels["k"], "v");
-        assert!(config.volumes.unwrap().contains_key("/data"));
-        assert!(apply_changes(ContainerConfig::default(), &["RUN x".to_owned()]).is_err());
+    fn changes_keep_what_they_do_not_name() {
+        let config = ContainerConfig { user: "web".to_owned(), tty: true, ..ContainerConfig::default() };
+        let config = apply_changes(config, &["CMD [\"a\"]".to_owned(), "LABEL k=v".to_owned()]).unwrap();
+        assert_eq!((config.user.as_str(), config.tty, config.labels["k"].as_str()), ("web", true, "v"));
+        assert_eq!(config.cmd.unwrap(), ["a"]);
+        let wrong = apply_changes(ContainerConfig::default(), &["RUN x".to_owned()]).unwrap_err();
+        assert_eq!(wrong.message, "RUN is not a valid change command");
     }
 }

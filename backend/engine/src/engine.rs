@@ -10,6 +10,7 @@ use crate::container::exec::Execs;
 use crate::events::Events;
 use crate::host::Host;
 use crate::image::{self, ImageService};
+use crate::metrics::Metrics;
 use crate::network::{self, NetworkService};
 use crate::settings::{self, SettingsError};
 use crate::trash::{self, Trash};
@@ -31,6 +32,8 @@ pub struct Engine {
     pub trash: Trash,
     /// What containers get unless they ask for something else.
     pub defaults: Defaults,
+    /// What `--metrics-addr` tells.
+    pub metrics: Metrics,
     /// What SIGHUP may change, as it is now. Written by [`crate::reload`].
     live: RwLock<Arc<Live>>,
     /// The engine is about to end, and its containers with it: no policy starts one again.
@@ -79,6 +82,7 @@ impl Engine {
         let live = RwLock::new(Arc::new(config.live.clone()));
         let engine = Arc::new(Self {
             live,
+            metrics: Metrics::default(),
             defaults,
             stopping: AtomicBool::new(false),
             config,

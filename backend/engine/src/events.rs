@@ -1,6 +1,7 @@
 //! The event bus behind `docker events`: a ring of the newest messages and a live broadcast.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -51,12 +52,14 @@ pub struct Events {
 struct Inner {
     ring: Mutex<VecDeque<Arc<Message>>>,
     live: broadcast::Sender<Arc<Message>>,
+    published: AtomicU64,
 }
 
 impl Default for Events {
     fn default() -> Self {
         let (live, _) = broadcast::channel(LAG);
-        Self { inner: Arc::new(Inner { ring: Mutex::new(VecDeque::with_capacity(RING)), live }) }
+        let ring = Mutex::new(VecDeque::with_capacity(RING));
+        Self { inner: Arc::new(Inner { ring, live, published: AtomicU64::new(0) }) }
     }
 }
 
@@ -77,6 +80,7 @@ impl Events {
             time: now.as_secs() as i64,
             time_nano: now.as_nanos() as i64,
         });
+        self.inner.published.fetch_add(1, Ordering::Relaxed);
         let mut ring = self.inner.ring.lock().expect("no holder of the ring panics");
         if ring.len() == RING {
             ring.pop_front();
@@ -84,6 +88,11 @@ impl Events {
         ring.push_back(message.clone());
         // Sent under the ring's lock, so that a subscriber sees each message exactly once.
         let _ = self.inner.live.send(message);
+    }
+
+    /// How many messages there have been.
+    pub fn published(&self) -> u64 {
+        self.inner.published.load(Ordering::Relaxed)
     }
 
     /// How many follow what happens.

@@ -23,6 +23,7 @@ pub mod id;
 pub mod image;
 pub mod log;
 pub mod logging;
+pub mod metrics;
 pub mod network;
 pub mod pidfile;
 pub mod reload;

@@ -11,7 +11,7 @@ use drydock_engine::http::listen::{self, Door, Listener};
 use drydock_engine::http::tls;
 use drydock_engine::logging::{self, Level};
 use drydock_engine::pidfile::Pidfile;
-use drydock_engine::{Engine, api, folders, reload, shutdown};
+use drydock_engine::{Engine, api, folders, metrics, reload, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -121,8 +121,13 @@ async fn serve(
         hosts.iter().filter_map(|host| api::info::open_door(host, &config)).collect();
     let engine = Engine::open(config).await.context("failed to start daemon")?;
     open_doors.iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!("Daemon has completed initialization");
     let stop = CancellationToken::new();
+    if let Some(address) = &engine.config.metrics_addr {
+        let listener = metrics::bind(address).await?;
+        tracing::info!("metrics API listening on {address}");
+        tokio::spawn(metrics::serve(listener, engine.clone(), stop.clone()));
+    }
+    tracing::info!("Daemon has completed initialization");
     let door = Door { router: api::router(engine.clone()), oldest };
     let serving = tokio::spawn(listen::serve(listeners, door, tls, stop.clone()));
     for host in &hosts {

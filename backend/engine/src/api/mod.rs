@@ -5,7 +5,7 @@ pub mod body;
 mod build;
 mod commit;
 pub mod containers;
-mod debug;
+pub mod debug;
 mod events;
 mod exec;
 pub mod images;
@@ -46,6 +46,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .merge(networks::routes())
         .merge(volumes::routes())
         .merge(debug::routes())
+        .route_layer(axum::middleware::from_fn_with_state(engine.clone(), crate::metrics::time))
         .fallback(absent::answer)
         .method_not_allowed_fallback(absent::answer)
         .layer(axum::extract::DefaultBodyLimit::disable())

@@ -83,6 +83,8 @@ pub struct Config {
     /// The oldest version of the API that clients may speak.
     pub min_api_version: ApiVersion,
     pub experimental: bool,
+    /// `host:port` where figures are served for Prometheus.
+    pub metrics_addr: Option<String>,
     pub default_address_pools: Vec<AddressPool>,
     /// `--bip`: address and prefix of the default bridge.
     pub bip: Option<String>,

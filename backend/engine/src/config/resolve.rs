@@ -208,6 +208,7 @@ pub fn load(given: Given, environment: &Environment) -> Result<(Config, Sources)
         tls,
         min_api_version,
         experimental: all.is_true("experimental"),
+        metrics_addr: all.some_text("metrics-addr"),
         default_address_pools: all.pools(),
         bip: all.some_text("bip"),
         bip6: all.some_text("bip6"),

@@ -32,7 +32,7 @@ const NO_REALTIME: &str = "no real-time budget is given to the containers' paren
 const RULES: &str = "networks and published ports are packet rules of the engine's own table (nft list table inet drydock); \
                      remove it, and run containers with --network none or host to do without";
 
-const UNSERVED: [(&str, Asks, &str); 21] = [
+const UNSERVED: [(&str, Asks, &str); 20] = [
     (
         "allow-direct-routing",
         Asks::Something,
@@ -53,11 +53,6 @@ const UNSERVED: [(&str, Asks, &str); 21] = [
     ("init-path", Asks::Something, "drydock-shim itself is the init of a container with --init; remove it"),
     ("ip6tables", Asks::Off, RULES),
     ("iptables", Asks::Off, RULES),
-    (
-        "metrics-addr",
-        Asks::Something,
-        "no metrics are served; remove it, and read GET /containers/ID/stats and GET /info",
-    ),
     ("network-control-plane-mtu", Asks::OtherThan(1500), NO_SWARM),
     ("network-diagnostic-port", Asks::Something, NO_SWARM),
     ("node-generic-resource", Asks::Something, NO_SWARM),
@@ -166,7 +161,6 @@ mod tests {
             "--init-path /x",
             "--ip6tables=false",
             "--iptables=false",
-            "--metrics-addr 127.0.0.1:9",
             "--network-control-plane-mtu 1400",
             "--node-generic-resource a=b",
             "--rootless",

@@ -145,11 +145,15 @@ async fn probe(engine: &Engine, container: &Arc<Container>, check: &Check) -> Pr
     let config = ExecConfig { cmd: check.command.clone(), ..ExecConfig::default() };
     let exec = Exec::new(container.clone(), config);
     exec.tell(engine, "exec_create");
+    engine.metrics.health_check();
     let (exit_code, output) = match tokio::time::timeout(check.timeout, exec.run(engine, OUTPUT)).await {
         Ok(Ok((output, exit))) => {
             (exit.map_or(-1, |exit| exit.code), String::from_utf8_lossy(&output).into_owned())
         }
-        Ok(Err(error)) => (-1, error.to_string()),
+        Ok(Err(error)) => {
+            engine.metrics.health_check_failed();
+            (-1, error.to_string())
+        }
         Err(_) => {
             exec.kill().await;
             (-1, format!("Health check exceeded timeout ({})", go_duration(check.timeout)))

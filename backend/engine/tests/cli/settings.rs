@@ -113,7 +113,6 @@ fn an_option_that_would_do_nothing_is_refused_and_says_what_to_do() {
         (r#"{"authorization-plugins": ["x"]}"#, "", "authorization-plugins"),
         ("{}", "--selinux-enabled", "--selinux-enabled"),
         (r#"{"exec-opts": ["native.cgroupdriver=systemd"]}"#, "", "exec-opts native.cgroupdriver=systemd"),
-        ("{}", "--metrics-addr 127.0.0.1:9323", "--metrics-addr"),
         (r#"{"builder": {"gc": {"enabled": true}}}"#, "", "builder"),
         (r#"{"userns-remap": "default"}"#, "", "userns-remap"),
     ] {
@@ -245,4 +244,28 @@ fn info_tells_how_the_daemon_is_set() {
     let (status, vars) = machine.ask("GET", "/debug/vars", "");
     assert_eq!(status, 200);
     assert!(vars["cmdline"].as_array().is_some_and(|words| words.contains(&"--debug".into())), "{vars}");
+}
+
+#[test]
+fn prometheus_finds_figures_by_mobys_names() {
+    let machine = Machine::prepared(|_| vec!["--metrics-addr=127.0.0.1:9323".to_owned()]);
+    machine.docker(["run", "-d", "busybox", "sleep", "1000"]).ok();
+    machine.docker(["create", "busybox"]).fails(1);
+    machine.docker(["create", "busybox", "true"]).ok();
+    let mut curl = machine.inside("curl");
+    let output =
+        curl.args(["--silent", "--include", "http://127.0.0.1:9323/metrics"]).output().expect("curl");
+    let said = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "200 OK",
+        "text/plain; version=0.0.4",
+        "\nengine_daemon_container_states_containers{state=\"running\"} 1\n",
+        "\nengine_daemon_container_states_containers{state=\"stopped\"} 1\n",
+        "\nengine_daemon_container_actions_seconds_count{action=\"create\"} 3\n",
+        "\nengine_daemon_container_actions_seconds_count{action=\"start\"} 1\n",
+        "\n# TYPE engine_daemon_events_total counter\n",
+        "\nengine_daemon_engine_info{architecture=\"x86_64\",",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

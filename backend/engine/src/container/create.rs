@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bollard_stubs::models::{EndpointSettings, HostConfig};
 use drydock_images::Durability;
+use drydock_registry::Platform;
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -28,6 +29,8 @@ use crate::wire::ContainerConfig;
 pub struct Wanted {
     pub config: ContainerConfig,
     pub around: Around,
+    /// The image must be for it.
+    pub platform: Option<Platform>,
     /// See [`Record::of_build`].
     pub of_build: bool,
 }
@@ -119,7 +122,7 @@ pub async fn create(
     let warnings = check::settings(&mut config, &mut host_config, &engine.live(), &engine.host)?;
     check_log(engine, &mut host_config)?;
     pin_modes(engine, &mut host_config)?;
-    let image = engine.images.lookup(&config.image)?;
+    let image = engine.images.lookup_for(&config.image, wanted.platform.as_ref())?;
     merge(&mut config, &image.config);
     if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
         return Err(CreateError::NoCommand);

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use drydock_images::{Detached, Durability, FindError, IndexError, SnapshotError, Store};
-use drydock_registry::{Client, Options};
+use drydock_registry::{Client, Options, Platform};
 use http::StatusCode;
 
 use crate::config::{Config, Live};
@@ -139,7 +139,12 @@ impl ImageService {
     /// Finds what `docker create IMAGE` names: a tag, a digest, an id or a unique prefix of one.
     /// The message of `NotFound` carries the name with its tag, as the CLI expects to pull it.
     pub fn lookup(&self, reference: &str) -> Result<Image, LookupError> {
-        let stored = self.store.find(reference)?;
+        self.lookup_for(reference, None)
+    }
+
+    /// The same, if it is for the platform.
+    pub fn lookup_for(&self, reference: &str, platform: Option<&Platform>) -> Result<Image, LookupError> {
+        let stored = self.find_for(reference, platform)?;
         // The wire's own shape: it has the fields that Docker adds to the OCI's (Healthcheck, OnBuild, Shell).
         let config = match stored.json().get_mut("config").map(serde_json::Value::take) {
             None | Some(serde_json::Value::Null) => ContainerConfig::default(),

@@ -338,3 +338,15 @@ fn what_is_pushed_is_pulled_by_tag_and_digest() {
         "{push:?}"
     );
 }
+
+#[test]
+fn an_image_for_another_platform_is_not_the_one_that_is_wanted() {
+    let machine = Machine::new();
+    let said = machine.docker(["create", "--pull", "never", "--platform", "linux/arm64", "busybox", "true"]);
+    let said = said.fails(1);
+    let words = "but its platform (linux/amd64) does not match the specified platform (linux/arm64)";
+    assert!(said.contains(words), "{said}");
+    let said = machine.docker(["create", "--platform", "bogus", "busybox", "true"]).fails(1);
+    assert!(said.contains("\"bogus\": unknown operating system or architecture"), "{said}");
+    machine.docker(["create", "--platform", "linux/amd64", "busybox", "true"]).ok();
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use drydock_registry::Platform;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -27,8 +28,14 @@ pub async fn create(
     if let Some(unknown) = words::unknown_in_create(&body) {
         return Err(ApiError::invalid(unknown));
     }
-    let mut wanted =
-        Wanted { config: body::decode(body.clone())?, around: body::decode(body)?, of_build: false };
+    // Older clients mean nothing by it.
+    let platform = query.text("platform").filter(|_| !version.is_before(41)).map(Platform::parse).transpose();
+    let mut wanted = Wanted {
+        config: body::decode(body.clone())?,
+        around: body::decode(body)?,
+        platform: platform.map_err(|error| ApiError::invalid(error.to_string()))?,
+        of_build: false,
+    };
     if wanted.config.image.is_empty() {
         return Err(ApiError::invalid("config cannot be empty in order to create a container"));
     }

@@ -36,6 +36,20 @@ fn what_crosses_read_only_stays_read_only_for_its_root() {
 }
 
 #[test]
+fn a_device_by_another_name_is_the_hosts_with_that_number() {
+    let mut container =
+        TestContainer::in_user_namespace("head -c 3 /dev/own/zeros | wc -c; test -c /dev/none || echo no");
+    container.config["linux"]["devices"] =
+        json!([{"path": "/dev/own/zeros", "type": "c", "major": 1, "minor": 5}]);
+    assert_eq!(container.run().success(), "3\nno\n");
+    container.config["linux"]["devices"] =
+        json!([{"path": "/dev/none", "type": "c", "major": 4000, "minor": 4000}]);
+    let said = container.run().stderr();
+    assert!(said.contains("bind device /dev/none from the host: no such file or directory"), "{said}");
+    container.assert_nothing_left();
+}
+
+#[test]
 fn it_may_divide_its_own_cgroups_but_not_widen_them() {
     let script = "for g in /cg/* /cg; do mkdir $g/sub 2>/dev/null && made=yes; done; echo ${made:-no}; \
         for f in /cg/pids/pids.max /cg/pids.max; do test -e $f && echo max > $f && echo widened; done 2>/dev/null; cat /cg/pids/pids.max || cat /cg/pids.max";

@@ -126,7 +126,7 @@ fn make(root: BorrowedFd<'_>, node: &Node<'_>) -> Result<(), DeviceError> {
         // Part of the image, or bound there by the list of mounts.
         Err(rustix::io::Errno::EXIST) => return Ok(()),
         // Not in a user namespace other than the first; but the host's node can be bound.
-        Err(rustix::io::Errno::PERM) => return bind(root, node.path),
+        Err(rustix::io::Errno::PERM) => return bind(root, node),
         Err(error) => return Err(failed(error)),
     }
     // The umask was applied to the mode.
@@ -140,10 +140,31 @@ fn make(root: BorrowedFd<'_>, node: &Node<'_>) -> Result<(), DeviceError> {
     rustix::fs::chownat(&folder, name, Some(owner.0), Some(owner.1), flags).map_err(failed)
 }
 
-fn bind(root: BorrowedFd<'_>, path: &Path) -> Result<(), DeviceError> {
-    let bound = mount::clone_tree(path, Reach::One).and_then(|tree| {
-        let point = target::open_or_make(root, path, Make::File)?;
+/// Binds the node of the same number that is there outside, whatever its name.
+fn bind(root: BorrowedFd<'_>, node: &Node<'_>) -> Result<(), DeviceError> {
+    let source = if is(node.path, node) { Some(node.path.to_owned()) } else { find(Path::new("/dev"), node) };
+    let source = source.ok_or_else(|| io::Error::from(rustix::io::Errno::NOENT));
+    let bound = source.and_then(|source| mount::clone_tree(&source, Reach::One)).and_then(|tree| {
+        let point = target::open_or_make(root, node.path, Make::File)?;
         mount::attach_at(&tree, &point, Path::new(""))
     });
-    bound.map_err(|source| DeviceError::Bind { path: path.to_owned(), source })
+    bound.map_err(|source| DeviceError::Bind { path: node.path.to_owned(), source })
+}
+
+fn is(path: &Path, node: &Node<'_>) -> bool {
+    rustix::fs::stat(path)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == node.kind && stat.st_rdev == node.device)
+}
+
+/// Looks through a folder and the folders in it.
+fn find(folder: &Path, node: &Node<'_>) -> Option<PathBuf> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+            Ok(kind) if !kind.is_symlink() && is(&entry.path(), node) => return Some(entry.path()),
+            _ => {}
+        }
+    }
+    folders.iter().find_map(|folder| find(folder, node))
 }

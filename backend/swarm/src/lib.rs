@@ -12,10 +12,18 @@
 //! Refuses to know: containers, images, links and HTTP. Begin with [`objects`], then [`store`].
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod ask;
+pub mod ca;
+pub mod dispatcher;
+pub mod identity;
+pub mod manager;
 pub mod objects;
+pub mod raft;
 pub mod random;
 pub mod status;
 pub mod store;
+pub mod wire;
 
 pub use random::Random;
 pub use status::{Code, Status};

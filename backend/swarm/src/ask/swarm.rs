@@ -1,0 +1,132 @@
+//! The swarm's own settings: how it is made, and changed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use time::OffsetDateTime;
+
+use super::calls::SwarmUpdate;
+use crate::Status;
+use crate::ca::issue::{MANAGER_KEY, the_cluster};
+use crate::ca::rotation::{self, digest_text};
+use crate::identity::authority::MIN_NODE_VALIDITY;
+use crate::identity::{JoinToken, RootAuthority, TrustRoot, UnlockKey, new_id, random};
+use crate::objects::{Cluster, EncryptionKey, JoinTokens, RootCa, SwarmSpec, Version};
+use crate::store::Transaction;
+
+/// A cluster with fresh tokens and keys.
+pub fn create(authority: &RootAuthority, spec: SwarmSpec) -> Cluster {
+    let digest = authority.root().digest();
+    let token = || Some(JoinToken::generate(digest).to_string());
+    let mut cluster = Cluster {
+        id: new_id().into(),
+        root_ca: RootCa {
+            key: Some(authority.key_pem().to_owned()),
+            certificate: authority.root().pem().to_owned(),
+            digest: digest_text(authority.root()),
+            join_tokens: JoinTokens { worker: token(), manager: token() },
+            rotation: None,
+            last_forced_rotation: spec.ca_config.as_ref().and_then(|config| config.force_rotate).unwrap_or(0),
+        },
+        network_keys: ["networking:gossip", "networking:ipsec"].map(network_key).to_vec(),
+        lamport_clock: 1,
+        spec,
+        ..Cluster::default()
+    };
+    cluster.spec.name = Some(Cluster::NAME.to_owned());
+    lock(&mut cluster, false);
+    cluster
+}
+
+/// Changes the settings; `update out of sequence` when they are not of the version that was read.
+pub fn update(tx: &mut Transaction<'_>, update: SwarmUpdate) -> Result<(), Status> {
+    let mut cluster = the_cluster(tx)?.as_ref().clone();
+    validate(&update.spec)?;
+    cluster.meta.version = Version { index: update.version };
+    cluster.spec = update.spec;
+    cluster.spec.name = Some(Cluster::NAME.to_owned());
+    rotate_root(&mut cluster)?;
+    let digest = TrustRoot::from_pem(&cluster.root_ca.certificate)?.digest();
+    let tokens = &mut cluster.root_ca.join_tokens;
+    if update.rotate.worker_token {
+        tokens.worker = Some(JoinToken::generate(digest).to_string());
+    }
+    if update.rotate.manager_token {
+        tokens.manager = Some(JoinToken::generate(digest).to_string());
+    }
+    lock(&mut cluster, update.rotate.unlock_key);
+    tx.update(cluster).map_err(Status::from)
+}
+
+fn validate(spec: &SwarmSpec) -> Result<(), Status> {
+    let expiry = spec.ca_config.as_ref().and_then(|config| config.node_cert_expiry).unwrap_or(0);
+    if expiry != 0 && i128::from(expiry) < MIN_NODE_VALIDITY.whole_nanoseconds() {
+        return Err(Status::invalid("minimum certificate expiry time is: 1h0m0s"));
+    }
+    let heartbeat = spec.dispatcher.as_ref().and_then(|dispatcher| dispatcher.heartbeat_period).unwrap_or(0);
+    if heartbeat < 0 {
+        return Err(Status::invalid("heartbeat time period cannot be a negative duration"));
+    }
+    let history = spec
+        .orchestration
+        .as_ref()
+        .and_then(|orchestration| orchestration.task_history_retention_limit)
+        .unwrap_or(0);
+    if history < -1 {
+        return Err(Status::invalid("task history retention limit cannot be negative"));
+    }
+    Ok(())
+}
+
+/// Begins a rotation of the root when the settings ask for another one.
+fn rotate_root(cluster: &mut Cluster) -> Result<(), Status> {
+    let Some(config) = cluster.spec.ca_config.clone() else { return Ok(()) };
+    let forced = config.force_rotate.unwrap_or(0);
+    let certificate = config.signing_ca_cert.as_deref().filter(|text| !text.trim().is_empty());
+    let key = config.signing_ca_key.as_deref().filter(|text| !text.trim().is_empty());
+    let next = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(RootAuthority::from_pem(certificate, key)?),
+        (Some(_), None) => {
+            return Err(Status::invalid("rotating to an external CA is not possible without its key"));
+        }
+        (None, Some(_)) => {
+            return Err(Status::invalid(
+                "if a signing CA key is provided, the signing CA cert must also be provided",
+            ));
+        }
+        (None, None) => None,
+    };
+    let is_other = next.as_ref().is_some_and(|next| next.root().pem() != cluster.root_ca.certificate);
+    if is_other || (next.is_none() && forced != cluster.root_ca.last_forced_rotation) {
+        rotation::begin(cluster, next, OffsetDateTime::now_utc())?;
+    }
+    cluster.root_ca.last_forced_rotation = forced;
+    // Neither the key nor that it was asked for is a setting to be told back.
+    if let Some(config) = &mut cluster.spec.ca_config {
+        config.signing_ca_cert = None;
+        config.signing_ca_key = None;
+    }
+    Ok(())
+}
+
+/// Managers are locked with a key, or not, as the settings say.
+fn lock(cluster: &mut Cluster, is_rotated: bool) {
+    if !cluster.is_autolocked() {
+        cluster.unlock_keys.clear();
+        return;
+    }
+    let newest = cluster.unlock_keys.iter().map(|key| key.lamport_time).max();
+    if newest.is_none() || is_rotated {
+        let key = EncryptionKey {
+            subsystem: MANAGER_KEY.to_owned(),
+            key: UnlockKey::generate().to_string(),
+            lamport_time: newest.map_or(1, |newest| newest + 1),
+        };
+        cluster.unlock_keys = vec![key];
+    }
+}
+
+fn network_key(subsystem: &str) -> EncryptionKey {
+    let mut key = [0; 16];
+    random(&mut key);
+    EncryptionKey { subsystem: subsystem.to_owned(), key: STANDARD.encode(key), lamport_time: 1 }
+}

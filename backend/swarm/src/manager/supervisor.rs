@@ -1,0 +1,190 @@
+//! Has a manager on this node while its certificate says so.
+//!
+//! A manager that fails, because its disk is full or its port taken, is started again from disk until it runs; the agent goes on
+//! meanwhile, by other managers.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::lead::Seed;
+use super::node::Shared;
+use super::office::{Manager, ManagerError, ManagerSettings};
+use crate::ca::issue;
+use crate::dispatcher::service::wait_for;
+use crate::identity::files::FilesError;
+use crate::identity::{Identity, Role, SealKey, UnlockKey, random};
+use crate::objects::Object;
+use crate::raft::RaftId;
+
+/// How long to wait before a manager is started again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Why there is no manager where one should be.
+#[derive(Debug, thiserror::Error)]
+enum SuperviseError {
+    #[error("failed to listen on remote API address")]
+    Listen(#[source] io::Error),
+    #[error("the manager's key file cannot be written")]
+    Key(#[source] FilesError),
+    #[error("the manager's settings cannot be written")]
+    Settings(#[source] super::settings::SettingsError),
+    #[error("{0}")]
+    Manager(#[source] Box<ManagerError>),
+}
+
+pub(super) async fn supervise(shared: Arc<Shared>, seed: Option<Seed>, force_new_cluster: bool) {
+    let mut identity = shared.credentials.watch();
+    let mut is_forced = force_new_cluster;
+    while !shared.end.is_cancelled() {
+        if identity.borrow_and_update().subject.role == Role::Worker {
+            wipe(&shared);
+            tokio::select! {
+                () = shared.end.cancelled() => return,
+                changed = identity.changed() => if changed.is_err() { return },
+            }
+            continue;
+        }
+        match start(&shared, seed.clone(), is_forced).await {
+            Ok(manager) => {
+                is_forced = false;
+                shared.trouble.send_replace(None);
+                shared.manager.send_replace(Some(manager.clone()));
+                while_manager(&shared, &manager, &mut identity).await;
+                shared.manager.send_replace(None);
+                manager.stop().await;
+            }
+            Err(error) => {
+                let words = crate::raft::chain(&error);
+                tracing::warn!(error = words, "the manager did not start, and will be started again");
+                shared.trouble.send_replace(Some(words));
+                tokio::select! {
+                    () = shared.end.cancelled() => return,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Returns when there should be no manager any more, or another one.
+async fn while_manager(shared: &Shared, manager: &Manager, identity: &mut watch::Receiver<Arc<Identity>>) {
+    let mut failed = manager.raft().failed();
+    tokio::select! {
+        () = shared.end.cancelled() => {}
+        () = async { _ = identity.wait_for(|identity| identity.subject.role == Role::Worker).await } => {}
+        () = async { _ = failed.wait_for(|failed| *failed).await } => {
+            shared.trouble.send_replace(Some("the raft log cannot be written".to_owned()));
+            tokio::time::sleep(RETRY).await;
+        }
+        () = follow_lock(shared, manager) => {}
+    }
+}
+
+async fn start(
+    shared: &Shared,
+    seed: Option<Seed>,
+    force_new_cluster: bool,
+) -> Result<Arc<Manager>, SuperviseError> {
+    let listen = shared.settings().listen_addr.clone();
+    let listener = TcpListener::bind(&listen).await.map_err(SuperviseError::Listen)?;
+    let port = listener.local_addr().map_err(SuperviseError::Listen)?.port();
+    let raft_key = raft_key(shared)?;
+    let folder = shared.data_root.join("swarm/raft");
+    let raft_id = raft_id(shared, &folder)?;
+    let settings = ManagerSettings {
+        folder,
+        raft_key,
+        raft_id,
+        listener,
+        advertise: advertised(shared, port),
+        pool: shared.pool.clone(),
+        remotes: shared.remotes.clone(),
+        seed,
+        force_new_cluster,
+    };
+    Manager::start(settings).await.map_err(|error| SuperviseError::Manager(Box::new(error)))
+}
+
+/// Port 0 is for the kernel to choose: what it chose is advertised.
+fn advertised(shared: &Shared, port: u16) -> String {
+    let settings = shared.settings();
+    match settings.advertise_addr.rsplit_once(':') {
+        Some((host, "0")) => format!("{host}:{port}"),
+        _ => settings.advertise_addr.clone(),
+    }
+}
+
+/// The key of the raft log; made with the first manager on this node.
+fn raft_key(shared: &Shared) -> Result<SealKey, SuperviseError> {
+    if let Some(key) = shared.keys().key.raft_key.clone() {
+        return Ok(key);
+    }
+    let key = SealKey::generate();
+    shared.rewrite_key(|keys| keys.key.raft_key = Some(key.clone())).map_err(SuperviseError::Key)?;
+    Ok(key)
+}
+
+/// The number of this member: the one it has on disk, or a new one for who begins or comes back without a log.
+fn raft_id(shared: &Shared, folder: &std::path::Path) -> Result<RaftId, SuperviseError> {
+    let mut settings = shared.settings();
+    if settings.raft_id == 0 || !folder.join("log-v1-encrypted").exists() {
+        let mut bytes = [0; 8];
+        random(&mut bytes);
+        settings.raft_id = u64::from_le_bytes(bytes) | 1;
+        settings.save(&shared.data_root).map_err(SuperviseError::Settings)?;
+    }
+    Ok(settings.raft_id)
+}
+
+/// A worker keeps nothing of the cluster's log.
+fn wipe(shared: &Shared) {
+    match fs::remove_dir_all(shared.data_root.join("swarm/raft")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a former manager still has the raft log");
+        }
+        _ => {}
+    }
+    if shared.keys().key.raft_key.is_some() {
+        let unlocked = shared.rewrite_key(|keys| {
+            keys.key.raft_key = None;
+            keys.unlock = None;
+        });
+        if let Err(error) = unlocked {
+            tracing::warn!(%error, "a former manager still has the key of the raft log");
+        }
+    }
+}
+
+/// Keeps the key file locked with the key that the cluster has, each time that changes.
+async fn follow_lock(shared: &Shared, manager: &Manager) {
+    let mut watch = manager.raft().replica().watch();
+    loop {
+        let wanted = manager.raft().replica().view(issue::unlock_key);
+        if let Ok(wanted) = wanted {
+            let unlock: Option<UnlockKey> = wanted.key.as_deref().and_then(|key| key.parse().ok());
+            let is_same = match (&shared.keys().unlock, &unlock) {
+                (None, None) => true,
+                (Some(had), Some(wanted)) => had.matches(wanted),
+                _ => false,
+            };
+            if !is_same {
+                let rewritten = shared.rewrite_key(|keys| {
+                    keys.unlock = unlock;
+                    keys.key.kek_version = wanted.version;
+                });
+                match rewritten {
+                    Ok(()) => tracing::info!("the manager's key file is locked as the cluster wants it"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the manager's key file is not locked as the cluster wants it")
+                    }
+                }
+            }
+        }
+        wait_for(&mut watch, |object| matches!(object, Object::Cluster(_))).await;
+    }
+}

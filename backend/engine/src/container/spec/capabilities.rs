@@ -2,52 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::host::Host;
+use drydock_runtime::capabilities::NAMES;
 
-/// Linux's own order: the index is the capability's number.
-pub const ALL: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+use crate::host::Host;
 
 /// What moby leaves a container.
 const DEFAULT: [&str; 14] = [
@@ -78,7 +35,7 @@ pub fn effective(
     privileged: bool,
     host: &Host,
 ) -> Result<BTreeSet<&'static str>, UnknownCapability> {
-    let held: BTreeSet<&'static str> = ALL
+    let held: BTreeSet<&'static str> = NAMES
         .iter()
         .enumerate()
         .filter(|(number, _)| host.may_give_capability(*number))
@@ -111,7 +68,7 @@ pub fn normalize(words: &[String]) -> Result<Vec<String>, UnknownCapability> {
             _ if upper.starts_with("CAP_") => upper,
             _ => format!("CAP_{upper}"),
         };
-        let known = name == "ALL" || name.strip_prefix("CAP_").is_some_and(|bare| ALL.contains(&bare));
+        let known = name == "ALL" || name.strip_prefix("CAP_").is_some_and(|bare| NAMES.contains(&bare));
         if !known {
             return Err(UnknownCapability(name));
         }
@@ -133,7 +90,7 @@ fn parse(words: &[String]) -> Result<(Vec<&'static str>, bool), UnknownCapabilit
             continue;
         }
         let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        match ALL.iter().find(|name| **name == bare) {
+        match NAMES.iter().find(|name| **name == bare) {
             Some(name) => names.push(*name),
             None => return Err(UnknownCapability(word.clone())),
         }
@@ -157,7 +114,7 @@ mod tests {
         assert!(set(&["net_admin"], &[]).contains(&"NET_ADMIN"));
         assert!(!set(&[], &["CAP_CHOWN"]).contains(&"CHOWN"));
         assert_eq!(set(&["KILL"], &["ALL"]), ["KILL"]);
-        assert_eq!(set(&["ALL"], &["KILL"]).len(), ALL.len() - 1);
+        assert_eq!(set(&["ALL"], &["KILL"]).len(), NAMES.len() - 1);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use reqwest::{RequestBuilder, Response};
 
 use crate::answer::Refusal;
 use crate::auth::{Challenge, Credentials, Token, TokenAnswer};
-use crate::certificates::{CertificateError, Certificates, Stamp, stamp};
-use crate::dial::{never_sent, unreachable};
+use crate::certificates::Stamp;
+use crate::connection::Trust;
+use crate::dial::unreachable;
 use crate::endpoint::{Endpoint, endpoints, is_insecure};
 use crate::error::RegistryError;
 
@@ -56,15 +57,13 @@ impl Default for Options {
 
 /// A token server is asked no longer than this.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
-/// An answer may take as long as the registry needs to put a large layer together.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Speaks to any registry; keeps connections, challenges and tokens. One per process is enough.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) options: Options,
     /// By endpoint, since each may have certificates of its own; with the stamp of those it was made with.
-    connections: Mutex<BTreeMap<(String, bool), (Stamp, reqwest::Client)>>,
+    pub(crate) connections: Mutex<BTreeMap<Trust, (Stamp, reqwest::Client)>>,
     /// What an endpoint asked for last time.
     challenges: Mutex<BTreeMap<String, Challenge>>,
     tokens: Mutex<BTreeMap<TokenKey, Token>>,
@@ -215,29 +214,18 @@ impl Client {
         url: &str,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryError> {
-        let connection = self.connection(&source.endpoint)?;
         let mut challenge = self.challenge(&source.endpoint);
         let mut is_fresh = false;
-        let mut canceled = 0;
         loop {
             let authorization = match &challenge {
                 Some(challenge) => self.authorize(source, challenge, &method, url, is_fresh).await?,
                 None => None,
             };
-            let mut request = prepare(connection.request(method.clone(), url));
-            if let Some(value) = &authorization {
-                request = request.header(header::AUTHORIZATION, value);
-            }
-            let response = match request.send().await {
-                Ok(response) => response,
-                // The connection ended before the request was on it, and took the reason (a TLS alert) along: the next one
-                // may tell.
-                Err(error) if canceled < 4 && never_sent(&error) => {
-                    canceled += 1;
-                    continue;
-                }
-                Err(error) => return Err(unreachable(method, url, error).await),
+            let prepare = |request| match &authorization {
+                Some(value) => prepare(request).header(header::AUTHORIZATION, value),
+                None => prepare(request),
             };
+            let response = self.ask(&source.endpoint, &method, url, prepare).await?;
             if response.status() != StatusCode::UNAUTHORIZED || is_fresh {
                 return Ok(response);
             }
@@ -372,10 +360,7 @@ impl Client {
     /// What an endpoint answers to whoever asks without a name; answers whether it wants to know one.
     pub(crate) async fn ping(&self, endpoint: &Endpoint) -> Result<Option<Challenge>, RegistryError> {
         let url = format!("{}/v2/", endpoint.url);
-        let response = match self.connection(endpoint)?.get(&url).send().await {
-            Ok(response) => response,
-            Err(error) => return Err(unreachable(Method::GET, &url, error).await),
-        };
+        let response = self.ask(endpoint, &Method::GET, &url, |request| request).await?;
         let challenge = Challenge::of(response.headers());
         match &challenge {
             Some(challenge) => drop(self.challenges().insert(endpoint.url.clone(), challenge.clone())),
@@ -390,54 +375,6 @@ impl Client {
 
     fn tokens(&self) -> MutexGuard<'_, BTreeMap<TokenKey, Token>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A token server on the registry's own host is trusted as the registry is; any other by the system alone.
-    fn connection_to(&self, realm: &str, endpoint: &Endpoint) -> Result<reqwest::Client, RegistryError> {
-        let host = realm.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        let url = realm.split_inclusive('/').take(3).collect::<String>();
-        let skip_verification = endpoint.skip_verification;
-        let other = Endpoint { url, host: host.to_owned(), skip_verification, is_mirror: endpoint.is_mirror };
-        self.connection(&other)
-    }
-
-    pub(crate) fn connection(&self, endpoint: &Endpoint) -> Result<reqwest::Client, RegistryError> {
-        let is_plain = endpoint.is_plain();
-        let folder = self.options.certificates.join(&endpoint.host);
-        // An insecure registry is taken as it comes, and a plain one has no certificate.
-        let has_certificates = !is_plain && !endpoint.skip_verification;
-        let stamp = if has_certificates { stamp(&folder) } else { Stamp::new() };
-        let host = if is_plain { "http" } else { endpoint.host.as_str() };
-        let key = (host.to_owned(), endpoint.skip_verification);
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, client)) = connections.get(&key)
-            && *known == stamp
-        {
-            return Ok(client.clone());
-        }
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.options.connect_timeout)
-            .read_timeout(ANSWER_TIMEOUT)
-            .user_agent(concat!("docker/28.5.1 drydock/", env!("CARGO_PKG_VERSION")));
-        if endpoint.skip_verification {
-            builder = builder.danger_accept_invalid_certs(true);
-        }
-        if has_certificates {
-            let found = Certificates::read(&folder, &stamp)?;
-            for authority in found.authorities {
-                builder = builder.add_root_certificate(authority);
-            }
-            if let Some(identity) = found.identity {
-                builder = builder.identity(identity);
-            }
-        }
-        let failed = |error| CertificateError::Client {
-            host: endpoint.host.clone(),
-            why: crate::dial::deepest(&error).0,
-        };
-        let client = builder.build().map_err(failed)?;
-        connections.insert(key, (stamp, client.clone()));
-        Ok(client)
     }
 }
 

@@ -51,7 +51,8 @@ async fn detail(error: &reqwest::Error, url: &str) -> String {
 
 /// Whether the connection was gone before the request was written to it.
 pub(crate) fn never_sent(error: &reqwest::Error) -> bool {
-    deepest(error).0.contains("connection was not ready")
+    let (text, _) = deepest(error);
+    ["connection was not ready", "connection closed"].contains(&text.as_str())
 }
 
 /// What the innermost cause says, and what kind the innermost error of the system is.

@@ -12,6 +12,7 @@ pub mod answer;
 mod auth;
 mod certificates;
 pub mod client;
+mod connection;
 pub mod dial;
 mod download;
 mod endpoint;

@@ -141,6 +141,7 @@ impl Inner {
             self.state().networks.remove(&record.id);
         }
         made?;
+        self.shown.notify_one();
         self.tell("create", &record, None);
         Ok(Created { id: record.id, warning: String::new() })
     }

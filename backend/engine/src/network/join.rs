@@ -148,7 +148,11 @@ impl Inner {
             published_at: published.container,
             name_server,
         };
+        let has_ports = !sandbox.publications.is_empty();
         self.state().sandboxes.insert(join.container.clone(), sandbox);
+        if has_ports {
+            self.shown.notify_one();
+        }
         Ok((joined, endpoints))
     }
 

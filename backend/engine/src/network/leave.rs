@@ -39,6 +39,7 @@ impl Inner {
         let closed = if sandbox.publications.is_empty() {
             Ok(())
         } else {
+            self.shown.notify_one();
             self.host
                 .unpublish(&sandbox.publications)
                 .map_err(|source| LeaveError::Ports { container: container.clone(), source })

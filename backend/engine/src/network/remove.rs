@@ -55,6 +55,7 @@ impl Inner {
         }
         drop(state);
         removed?;
+        self.shown.notify_one();
         self.tell("destroy", &record, None);
         Ok(())
     }

@@ -33,6 +33,7 @@ impl Inner {
         if !before.publications.is_empty() {
             self.host.unpublish(&before.publications).map_err(JoinError::Rules)?;
         }
+        self.shown.notify_one();
         let Some(now) = now else { return Ok(Some(PortMap::default())) };
         let (published, changed) = if before.leases.is_empty() {
             let published = self.lease_at(join, &now.endpoint, &now.record, now.ip)?;
@@ -49,6 +50,7 @@ impl Inner {
             sandbox.publications = published.publications;
             sandbox.published_at = Some(now.ip);
         }
+        self.shown.notify_one();
         Ok(changed)
     }
 

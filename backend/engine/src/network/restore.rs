@@ -39,16 +39,17 @@ impl Inner {
             let state = self.state();
             state.sandboxes.values().flat_map(|sandbox| sandbox.publications.clone()).collect()
         };
+        if let Err(error) = self.host.ensure_iptables_chains() {
+            tracing::warn!(%error, "there is no chain DOCKER-USER, and iptables shows no networks");
+        }
         if let Err(error) = self.host.write_rules(&bridges, &publications) {
             tracing::error!(%error, "cannot write packet rules: networks are not isolated, ports are closed");
-        }
-        if let Err(error) = self.host.ensure_user_chain() {
-            tracing::warn!(%error, "there is no chain DOCKER-USER");
         }
         for (join, joined) in &live {
             self.answer_again(join, joined);
         }
         self.sweep(&bridges);
+        self.shown.notify_one();
         self.spares.begin();
     }
 

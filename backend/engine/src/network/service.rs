@@ -1,19 +1,21 @@
 //! The network service: what lives as long as the engine's process, and the public verbs.
 //!
-//! Tasks, both ending with the service: one refills the stock of namespaces (`spares`), one takes
-//! apart what containers left (`leave`). Verbs that ask the kernel run on the blocking pool.
+//! Tasks, all ending with the service: one refills the stock of namespaces (`spares`), one takes
+//! apart what containers left (`leave`), one keeps what `iptables` shows true (`show`). Verbs that ask the kernel run on the blocking pool.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bollard_stubs::models::{EndpointSettings, NetworkCreateRequest};
-use drydock_networks::bridge::Host;
+use drydock_networks::bridge::{Bridge, Host, Publication};
 use drydock_networks::ipam::{self, Pool};
 use drydock_networks::ports::Ports;
 use drydock_networks::{Cidr, NetNs};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::connect::{Connected, DisconnectError};
 use super::create::{CreateError, Created};
@@ -31,17 +33,21 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::id::Id;
 
+/// How long nothing must have changed before what people see is written anew, and how long they wait at most.
+const QUIET: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Networks, sandboxes and endpoints.
 #[derive(Debug)]
 pub struct NetworkService {
     inner: Arc<Inner>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub events: Events,
-    pub host: Host,
+    pub host: Arc<Host>,
     pub ports: Ports,
     pub shelf: Shelf,
     pub spares: Arc<Spares>,
@@ -55,6 +61,8 @@ pub(super) struct Inner {
     /// `--host-gateway-ip`
     pub host_gateways: Vec<String>,
     pub remains: mpsc::UnboundedSender<Remains>,
+    /// Told when bridges or published ports are others than before.
+    pub shown: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -86,7 +94,7 @@ impl NetworkService {
         let (remains, queue) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             events,
-            host,
+            host: Arc::new(host),
             ports: if config.userland_proxy { Ports::default() } else { Ports::with_rules_alone() },
             shelf,
             spares: spares.clone(),
@@ -97,6 +105,7 @@ impl NetworkService {
             forwards: config.ip_forward,
             host_gateways: config.host_gateway_ips.clone(),
             remains,
+            shown: Arc::default(),
             state: Mutex::default(),
         });
         for record in networks {
@@ -105,6 +114,7 @@ impl NetworkService {
         let tasks = [
             tokio::spawn(spares.keep()).abort_handle(),
             tokio::spawn(take_apart(Arc::downgrade(&inner), queue)).abort_handle(),
+            tokio::spawn(show(Arc::downgrade(&inner), inner.shown.clone())).abort_handle(),
         ];
         Ok(Self { inner, tasks })
     }
@@ -262,6 +272,15 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn what_is_shown(&self) -> (Vec<Bridge>, Vec<Publication>) {
+        let state = self.state();
+        let mut records: Vec<_> = state.networks.values().map(|network| network.record.clone()).collect();
+        records.sort_by(|one, other| one.created.cmp(&other.created));
+        let bridges = records.iter().filter_map(|record| record.bridge()).collect();
+        let ports = state.sandboxes.values().flat_map(|sandbox| sandbox.publications.clone()).collect();
+        (bridges, ports)
+    }
+
     /// Publishes an event of a network.
     pub fn tell(&self, action: &str, record: &Record, container: Option<&Id>) {
         let mut attributes = BTreeMap::from([
@@ -283,6 +302,26 @@ async fn take_apart(inner: std::sync::Weak<Inner>, mut queue: mpsc::UnboundedRec
         let some = std::mem::take(&mut all);
         if tokio::task::spawn_blocking(move || inner.take_apart(&some)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Rewrites what `iptables` shows once changes have ceased for a while.
+async fn show(inner: std::sync::Weak<Inner>, shown: Arc<Notify>) {
+    loop {
+        shown.notified().await;
+        let began = Instant::now();
+        // Meanwhile the kernel would keep others waiting.
+        while began.elapsed() < LONGEST && timeout(QUIET, shown.notified()).await.is_ok() {}
+        let Some(present) = inner.upgrade() else { return };
+        let (host, (bridges, ports)) = (present.host.clone(), present.what_is_shown());
+        // A service that ends meanwhile must not be kept, and its ports with it.
+        drop(present);
+        match tokio::task::spawn_blocking(move || host.show_in_iptables(&bridges, &ports)).await {
+            Ok(Ok(())) => {}
+            // A kernel without the old tables' modules shows nothing, and works.
+            Ok(Err(error)) => tracing::debug!(%error, "iptables does not show networks as they are"),
+            Err(_) => return,
         }
     }
 }

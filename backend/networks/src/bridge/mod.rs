@@ -4,8 +4,8 @@
 //! Everything is synchronous and short (see [`crate::netlink`]) except deleting links, for which
 //! the kernel waits until no processor uses them: do that off the hot path.
 
+mod iptables;
 mod rules;
-mod user_chain;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -90,13 +90,15 @@ pub struct Host {
     namespace: NetNs,
     /// Kept open: closing it waits until the kernel has freed all that was deleted through it, some 10 ms.
     nft: Mutex<Option<Nft>>,
+    /// The same for what is shown to people, for which nobody is to wait.
+    shown: Mutex<Option<Nft>>,
 }
 
 impl Host {
     /// The bridges of `namespace`.
     #[must_use]
     pub fn new(namespace: NetNs) -> Self {
-        Self { namespace, nft: Mutex::new(None) }
+        Self { namespace, nft: Mutex::default(), shown: Mutex::default() }
     }
 
     /// The namespace itself.
@@ -110,7 +112,11 @@ impl Host {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), BridgeError> {
-        let mut kept = self.nft.lock().unwrap_or_else(PoisonError::into_inner);
+        self.commit_by(&self.nft, batch)
+    }
+
+    fn commit_by(&self, socket: &Mutex<Option<Nft>>, batch: Batch) -> Result<(), BridgeError> {
+        let mut kept = socket.lock().unwrap_or_else(PoisonError::into_inner);
         let mut nft = match kept.take() {
             Some(nft) => nft,
             None => Nft::open_in(&self.namespace).map_err(BridgeError::Rules)?,

@@ -65,7 +65,6 @@ pub(super) fn decide(packet: &[u8], zones: &Zones, turn: impl FnOnce() -> usize)
 
 fn own(request: &Message, name: &Name, data: Vec<RData>) -> Option<Vec<u8>> {
     let mut response = reply(request, ResponseCode::NoError);
-    response.set_authoritative(true);
     for data in data {
         response.add_answer(Record::from_rdata(name.clone(), TTL, data));
     }

@@ -4,6 +4,7 @@
 //! Only tables of our own name are ever touched, one for IPv4 (`ip`) and one for IPv6 (`ip6`), so that sweeping
 //! up is one [`Batch::delete_table`] each. Begin with [`Batch`]; what a rule can say is in [`Rule`].
 
+mod extension;
 mod rule;
 mod set;
 

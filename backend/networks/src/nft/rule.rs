@@ -116,7 +116,7 @@ impl Rule {
         self.expressions.written()
     }
 
-    fn expression(mut self, name: &str, inside: impl FnOnce(&mut Message)) -> Self {
+    pub(super) fn expression(mut self, name: &str, inside: impl FnOnce(&mut Message)) -> Self {
         self.expressions.nest(1, |element| {
             element.attr_str(1, name).nest(2, inside);
         });
@@ -185,6 +185,11 @@ impl Rule {
     /// Leaves by this link.
     pub fn leaves_by(self, link: &str) -> Self {
         self.load_meta(meta::OUT_NAME, R0).compare(R0, true, &padded_name(link))
+    }
+
+    /// Leaves by another link than this.
+    pub fn leaves_by_other_than(self, link: &str) -> Self {
+        self.load_meta(meta::OUT_NAME, R0).compare(R0, false, &padded_name(link))
     }
 
     /// Leaves by a link that is not in this set.

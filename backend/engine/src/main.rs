@@ -109,6 +109,11 @@ async fn serve(
     if config.experimental {
         tracing::warn!("Running with experimental features enabled");
     }
+    if config.live.features.get("buildkit") == Some(&true) {
+        tracing::warn!(
+            "the feature buildkit is asked for, and images are built by the classic builder all the same"
+        );
+    }
     // Bound before anything is opened: a client that is early waits in the backlog.
     let mut listeners = Vec::new();
     for host in &config.hosts {

@@ -18,6 +18,7 @@ use crate::connection::Trust;
 use crate::dial::unreachable;
 use crate::endpoint::{Endpoint, endpoints, is_insecure};
 use crate::error::RegistryError;
+use crate::proxies::Proxies;
 
 /// How registries are reached.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Options {
     pub uploads: usize,
     /// How often a layer is asked for before a pull gives up.
     pub attempts: u32,
+    /// Through whom registries are asked.
+    pub proxies: Proxies,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             downloads: 3,
             uploads: 5,
             attempts: 5,
+            proxies: Proxies::default(),
         }
     }
 }

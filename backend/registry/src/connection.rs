@@ -102,7 +102,8 @@ impl Client {
             host: endpoint.host.clone(),
             why: crate::dial::deepest(&error).0,
         };
-        let client = builder.build().map_err(failed)?;
+        let client =
+            self.options.proxies.route(builder).and_then(reqwest::ClientBuilder::build).map_err(failed)?;
         connections.insert(key, (stamp, client.clone()));
         Ok(client)
     }

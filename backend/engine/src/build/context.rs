@@ -10,6 +10,7 @@ use drydock_builder::copy::Tree;
 use drydock_builder::host::HostError;
 use drydock_builder::patterns::Ignore;
 use drydock_images::unpack::{UnpackError, extract_hashed};
+use drydock_registry::Proxies;
 
 use super::download;
 use super::options::Request;
@@ -64,6 +65,7 @@ pub fn receive(
     scratch: &Path,
     runtime: &tokio::runtime::Handle,
     lines: &Lines,
+    proxies: &Proxies,
 ) -> Result<Source, ContextError> {
     let name = &request.options.dockerfile;
     match request.remote.as_str() {
@@ -73,7 +75,8 @@ pub fn receive(
             from_tree(open(&folder)?, name)
         }
         remote => {
-            let fetched = download::fetch(runtime, remote, scratch, lines).map_err(ContextError::Download)?;
+            let fetched =
+                download::fetch(runtime, remote, scratch, lines, proxies).map_err(ContextError::Download)?;
             if fetched.is_text {
                 let dockerfile = std::fs::read(&fetched.path).map_err(ContextError::Dockerfile)?;
                 let dockerfile = String::from_utf8_lossy(&dockerfile).into_owned();

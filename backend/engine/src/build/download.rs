@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use drydock_builder::host::{Download, HostError};
-use drydock_registry::RegistryError;
 use drydock_registry::dial::unreachable;
+use drydock_registry::{Proxies, RegistryError};
 use futures_util::StreamExt;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, LAST_MODIFIED};
 use http::{Method, StatusCode};
@@ -41,10 +41,12 @@ pub fn fetch(
     url: &str,
     folder: &Path,
     lines: &Lines,
+    proxies: &Proxies,
 ) -> Result<Fetched, HostError> {
     let progress = Progress::new(lines.sender());
-    let fetched = runtime
-        .block_on(async { open(url).await?.save(&folder.join("download"), "Downloading", &progress).await });
+    let fetched = runtime.block_on(async {
+        open(url, proxies).await?.save(&folder.join("download"), "Downloading", &progress).await
+    });
     fetched.map_err(|error| HostError::new(crate::error::chain(&error)))
 }
 
@@ -56,10 +58,13 @@ pub struct Opened {
 }
 
 /// Asks for a URL.
-pub async fn open(url: &str) -> Result<Opened, FetchError> {
+pub async fn open(url: &str, proxies: &Proxies) -> Result<Opened, FetchError> {
     let parsed = reqwest::Url::parse(url)
         .map_err(|error| FetchError::Address { url: url.to_owned(), why: error.to_string() })?;
-    let mut response = match reqwest::get(parsed).await {
+    let client = proxies.route(reqwest::Client::builder()).and_then(reqwest::ClientBuilder::build);
+    let client = client
+        .map_err(|error| FetchError::Address { url: url.to_owned(), why: crate::error::chain(&error) })?;
+    let mut response = match client.get(parsed).send().await {
         Ok(response) => response,
         Err(error) => return Err(FetchError::Unreachable(unreachable(Method::GET, url, error).await)),
     };

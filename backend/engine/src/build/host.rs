@@ -257,7 +257,7 @@ impl Host for EngineHost<'_> {
     }
 
     fn download(&self, url: &str, folder: &Path, _output: &dyn Output) -> Result<Download, HostError> {
-        let fetched = download::fetch(&self.runtime, url, folder, self.lines)?;
+        let fetched = download::fetch(&self.runtime, url, folder, self.lines, &self.engine.config.proxies)?;
         Ok(download::describe(url, fetched))
     }
 

@@ -127,7 +127,7 @@ pub fn build(
     let folder = scratch(engine);
     let made = std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempdir_in(&folder));
     let scratch = made.map_err(|source| Failure::Folder { path: folder, source })?;
-    let source = context::receive(request, body, scratch.path(), runtime, lines)?;
+    let source = context::receive(request, body, scratch.path(), runtime, lines, &engine.config.proxies)?;
     let file = Dockerfile::parse(&source.dockerfile)
         .map_err(|error| located(&error, &request.options.dockerfile, &source.dockerfile))?;
     let host = host::EngineHost::new(engine.clone(), runtime.clone(), request, cancel.clone(), lines);

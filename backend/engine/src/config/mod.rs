@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use drydock_registry::Proxies;
+
 pub use hosts::Host;
 pub use parse::{FlagError, Given};
 pub use resolve::{Environment, LoadError, Sources, load};
@@ -51,21 +53,6 @@ pub struct Tls {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// How outgoing requests leave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies {
-    pub http: String,
-    pub https: String,
-    /// Hosts that are asked directly.
-    pub none: String,
-}
-
-impl Proxies {
-    pub fn are_set(&self) -> bool {
-        !self.http.is_empty() || !self.https.is_empty()
-    }
 }
 
 /// Everything the engine was told. Paths are absolute.

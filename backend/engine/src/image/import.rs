@@ -69,7 +69,7 @@ impl ImageService {
     ) -> Result<String, ArchiveError> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let folder = tempfile::tempdir_in(self.store.root().join("tmp")).map_err(ArchiveError::Room)?;
-        let fetched = open(&url).await?;
+        let fetched = open(&url, &self.proxies).await?;
         progress.say(&format!("Downloading from {url}"));
         let path = folder.path().join("archive");
         fetched.save(&path, "Importing", progress).await?;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use drydock_images::{Detached, Durability, FindError, IndexError, SnapshotError, Store};
-use drydock_registry::{Client, Options, Platform};
+use drydock_registry::{Client, Options, Platform, Proxies};
 use http::StatusCode;
 
 use crate::config::{Config, Live};
@@ -42,6 +42,8 @@ pub struct ImageService {
     store: Store,
     /// Another one when the registries' settings change.
     client: RwLock<Arc<Client>>,
+    /// Through whom others are asked.
+    proxies: Proxies,
     events: Events,
     /// One prune at a time.
     pruning: std::sync::Mutex<()>,
@@ -123,13 +125,19 @@ impl ImageService {
         let path = driver::folder(&config.data_root, driver);
         let store = Store::open_with(path.clone(), config.shared_store.clone(), driver)
             .map_err(|source| OpenError::Store { path, source })?;
-        let client = RwLock::new(Arc::new(client(&config.live)));
-        Ok(Self { store, client, events, pruning: std::sync::Mutex::default() })
+        let client = RwLock::new(Arc::new(client(&config.live, &config.proxies)));
+        Ok(Self {
+            store,
+            client,
+            proxies: config.proxies.clone(),
+            events,
+            pruning: std::sync::Mutex::default(),
+        })
     }
 
     /// Transfers that begin from now on go by these settings.
     pub fn configure(&self, live: &Live) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client(live));
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client(live, &self.proxies));
     }
 
     fn client(&self) -> Arc<Client> {
@@ -272,10 +280,14 @@ impl ImageService {
     }
 }
 
-fn client(live: &Live) -> Client {
+fn client(live: &Live, proxies: &Proxies) -> Client {
     Client::new(Options {
         mirrors: live.registry_mirrors.clone(),
         insecure: live.insecure_registries.clone(),
+        downloads: live.max_concurrent_downloads,
+        uploads: live.max_concurrent_uploads,
+        attempts: u32::try_from(live.max_download_attempts).unwrap_or(u32::MAX),
+        proxies: proxies.clone(),
         ..Options::default()
     })
 }

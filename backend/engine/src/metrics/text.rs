@@ -74,7 +74,7 @@ fn host(out: &mut String, engine: &Engine) {
         ("architecture", "x86_64"),
         ("commit", env!("CARGO_PKG_VERSION")),
         ("daemon_id", &engine.id),
-        ("graphdriver", "overlay2"),
+        ("graphdriver", engine.images.driver_name()),
         ("kernel", &host.kernel),
         ("os", &host.os),
         ("os_type", "linux"),

@@ -33,12 +33,13 @@ impl Machine {
 
 #[test]
 fn a_hangup_reads_the_file_again_and_tells_of_it() {
-    let machine = Machine::prepared(|folder| {
+    let mut machine = Machine::prepared(|folder| {
         let file = r#"{"labels": ["a=1"], "debug": false, "max-concurrent-downloads": 7}"#;
         std::fs::write(folder.join("daemon.json"), file).expect("write");
         Vec::new()
     });
-    machine.docker(["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
+    let obeys = "trap 'exit 5' TERM; while true; do sleep 0.05; done";
+    machine.docker(["run", "-d", "--name", "stays", "busybox", "sh", "-c", obeys]).ok();
     machine.reload(
         r#"{
         "labels": ["b=2"], "debug": true, "registry-mirrors": ["http://m.example:5000"], "live-restore": false,
@@ -76,6 +77,9 @@ fn a_hangup_reads_the_file_again_and_tells_of_it() {
     assert_eq!(machine.inspect("stays", "{{.State.Status}}"), "running");
     machine.docker(["run", "--name", "later", "busybox", "true"]).ok();
     assert_eq!(machine.inspect("later", "{{.HostConfig.ShmSize}}"), "8388608");
+    let pid = machine.inspect("stays", "{{.State.Pid}}");
+    machine.stop_engine();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "live-restore is off since the reload");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use drydock_networks::bridge::{Bridge, Protocol, Publication};
 use drydock_networks::dns::NameServer;
-use drydock_networks::{NetNs, sublink};
+use drydock_networks::netlink::{NetlinkError, Route};
+use drydock_networks::{Cidr, NetNs, sublink};
 
 use super::join::{has_names, shown_addresses, way_out};
 use super::leave::Remains;
@@ -108,7 +109,11 @@ impl Inner {
                 return;
             }
         };
-        let endpoints = self.adopt_endpoints(join, joined);
+        let links = links_by_address(&namespace).unwrap_or_else(|error| {
+            tracing::warn!(container.id = %join.container, %error, "cannot look at a container's links");
+            Vec::new()
+        });
+        let endpoints = self.adopt_endpoints(join, joined, &links);
         let published = self.adopt_ports(joined, &endpoints);
         let sandbox = Sandbox {
             path: joined.sandbox.clone(),
@@ -122,10 +127,14 @@ impl Inner {
         self.state().sandboxes.insert(join.container.clone(), sandbox);
     }
 
-    fn adopt_endpoints(&self, join: &Join, joined: &Joined) -> BTreeMap<String, Endpoint> {
+    fn adopt_endpoints(
+        &self,
+        join: &Join,
+        joined: &Joined,
+        links: &[(Cidr, String)],
+    ) -> BTreeMap<String, Endpoint> {
         let mut state = self.state();
         let mut endpoints = BTreeMap::new();
-        // Links were numbered in the order of the names when the container started.
         for (at, (name, shown)) in joined.endpoints.iter().enumerate() {
             let Some(network) = state.find_mut(name) else {
                 tracing::error!(container.id = %join.container, network.name = name, "its network is gone");
@@ -136,6 +145,7 @@ impl Inner {
                 // Given out to it before: that it is taken is what we want.
                 network.books.iter_mut().for_each(|book| drop(book.claim(address.ip())));
             }
+            let link = links.iter().find(|(address, _)| addresses.contains(address));
             let id = shown.endpoint_id.as_deref().and_then(Id::parse).unwrap_or_else(Id::random);
             let endpoint = Endpoint {
                 id,
@@ -147,9 +157,9 @@ impl Inner {
                     .as_deref()
                     .and_then(|mac| mac.parse().ok())
                     .unwrap_or(drydock_networks::netlink::Mac::ZERO),
+                link: link.map_or_else(|| format!("eth{at}"), |(_, name)| name.clone()),
                 addresses,
                 link_local: Vec::new(),
-                link: format!("{}{at}", network.record.link_prefix()),
                 names: shown.dns_names.clone().unwrap_or_default(),
                 gateway_priority: shown.gw_priority.unwrap_or(0),
                 links: names::links(shown).unwrap_or_default(),
@@ -258,6 +268,14 @@ impl Inner {
             tracing::warn!(?left, %error, "cannot delete links that were left");
         }
     }
+}
+
+/// What a container's links are called: they were numbered as they came.
+fn links_by_address(namespace: &NetNs) -> Result<Vec<(Cidr, String)>, NetlinkError> {
+    let mut route = Route::open_in(namespace)?;
+    let (links, addresses) = (route.links()?, route.addresses()?);
+    let name = |index| links.iter().find(|link| link.index == index).map(|link| link.name.clone());
+    Ok(addresses.into_iter().filter_map(|found| Some((found.address, name(found.link)?))).collect())
 }
 
 pub(super) fn predefined(

@@ -232,3 +232,28 @@ fn a_stopped_container_may_wish_for_a_network_that_is_not_there() {
     let refused = machine.docker(["network", "connect", "--ip", "172.17.0.9", "bridge", "one"]).fails(1);
     assert!(refused.contains("already exists in network bridge"), "{refused}");
 }
+
+#[test]
+fn a_restarted_engine_knows_which_link_is_which() {
+    let mut machine = Machine::new();
+    for network in ["aa", "bb", "cc"] {
+        machine.docker(["network", "create", network]).ok();
+    }
+    machine.docker(["run", "-d", "--name", "one", "--network", "bb", "busybox", "sleep", "1000"]).ok();
+    machine.docker(["network", "connect", "aa", "one"]).ok();
+    let link_of = |machine: &Machine, network: &str| {
+        let format = format!("{{{{.NetworkSettings.Networks.{network}.IPAddress}}}}");
+        let address = machine.inspect("one", &format);
+        let listed = machine.docker(["exec", "one", "ip", "-o", "-4", "addr"]).ok();
+        let line = listed.lines().find(|line| line.contains(&format!(" {address}/"))).map(str::to_owned);
+        line.and_then(|line| Some(line.split_whitespace().nth(1)?.to_owned())).expect("an address of its own")
+    };
+    assert_eq!([link_of(&machine, "bb"), link_of(&machine, "aa")], ["eth0", "eth1"]);
+    machine.kill_engine();
+    machine.start_engine();
+    machine.docker(["network", "disconnect", "bb", "one"]).ok();
+    machine.docker(["network", "connect", "cc", "one"]).ok();
+    assert_eq!([link_of(&machine, "cc"), link_of(&machine, "aa")], ["eth0", "eth1"]);
+    machine.docker(["network", "connect", "bb", "one"]).ok();
+    assert_eq!(link_of(&machine, "bb"), "eth2");
+}

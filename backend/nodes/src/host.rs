@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::boot::{self, BootError, Yard};
 use crate::capacity::{self, Full, Inventory};
 use crate::config::{HostConfig, Limits, NodeSpec, is_hostname};
+use crate::faults::{Cable, Ends, FaultError, Faults, Loss};
 use crate::firewall;
 use crate::id::{NodeId, SessionId};
 use crate::names::{self, Names};
@@ -152,6 +153,40 @@ impl Host {
         }
     }
 
+    /// What the cables of a session lose, in no order that means anything.
+    pub fn faults(&self, session: &SessionId) -> Vec<(Cable, Loss)> {
+        let Some(session) = self.session(session) else { return Vec::new() };
+        let faults = session.faults().list();
+        let state = self.inner.state();
+        let named = |ends: Ends| {
+            let node = |address| state.node_at(session.id(), address);
+            let (one, other) = ends.addresses();
+            Some(match other {
+                None => Cable::Of(node(one)?),
+                Some(other) => Cable::Between(node(one)?, node(other)?),
+            })
+        };
+        faults.into_iter().filter_map(|(ends, loss)| Some((named(ends)?, loss))).collect()
+    }
+
+    /// Lets a cable of a session lose packets, or heals it when `loss` is `None`.
+    pub async fn set_fault(
+        &self,
+        session: &SessionId,
+        cable: Cable,
+        loss: Option<Loss>,
+    ) -> Result<(), FaultError> {
+        let session = self.session(session).ok_or_else(|| FaultError::NoSession(session.clone()))?;
+        let inner = Arc::clone(&self.inner);
+        let work = move || {
+            // Held while the nodes are looked up: one that ends afterwards takes its faults with it.
+            let mut faults = session.faults();
+            let ends = inner.state().ends(session.id(), &cable)?;
+            faults.put(session.namespace(), ends, loss)
+        };
+        blocking(work).await
+    }
+
     /// Ends all, and removes what the host itself was given.
     pub async fn reset(&self) -> Result<(), EndError> {
         let mut failures = Failures::default();
@@ -207,7 +242,13 @@ impl Host {
             let session =
                 inner.state().sessions.get(&record.spec.session).map(|(session, _)| session.clone());
             let switch = session.as_ref().map(Session::namespace);
-            removal::node(&inner.yard.places, &inner.yard.runtime, &record, switch)
+            let mut failures = Failures::default();
+            failures.join(removal::node(&inner.yard.places, &inner.yard.runtime, &record, switch));
+            if let Some(session) = &session {
+                let forgotten = session.faults().forget(session.namespace(), record.address);
+                failures.note("heal its cable", forgotten);
+            }
+            failures.into_result(format_args!("node {}", record.spec.id))
         });
         let outcome = outcome.await;
         self.inner.state().forget(&id);
@@ -254,7 +295,8 @@ impl Inner {
         let socket = namespace.bind_udp(address).and_then(UdpSocket::from_std).map_err(failed)?;
         let listener = namespace.listen_tcp(address).and_then(TcpListener::from_std).map_err(failed)?;
         let answering = tokio::spawn(names::serve((socket, listener), Arc::clone(names), self.resolver));
-        Ok(Session::new(record.id, subnet, record.number, namespace, answering.abort_handle()))
+        let faults = Faults::read(self.yard.places.faults(&record.id));
+        Ok(Session::new(record.id, subnet, record.number, namespace, faults, answering.abort_handle()))
     }
 
     fn reserve(&self, spec: NodeSpec) -> Result<(NodeRecord, Session), BootError> {

@@ -17,6 +17,7 @@ use crate::id::{NodeId, SessionId};
 use crate::processes;
 use crate::record::{NodeRecord, Stage};
 use crate::session::Session;
+use crate::traffic::{self, Counters, TrafficError};
 
 /// How long the engine may take to answer for the first time.
 const READY: Duration = Duration::from_secs(30);
@@ -69,6 +70,14 @@ impl Node {
         match self.inner.record.stage {
             Stage::Running { pid, .. } => Some(pid),
             Stage::Making | Stage::Ending { .. } => None,
+        }
+    }
+
+    /// What passed each of its links, counted from the node's side. Blocks for a moment.
+    pub fn traffic(&self) -> Result<Vec<Counters>, TrafficError> {
+        match self.inner.record.stage {
+            Stage::Running { pid, started } => traffic::read(pid, started),
+            Stage::Making | Stage::Ending { .. } => Err(TrafficError::NotRunning),
         }
     }
 

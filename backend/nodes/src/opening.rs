@@ -103,7 +103,21 @@ pub async fn start((inner, adopted): (Inner, Adopted)) -> Result<Inner, OpenErro
         state.name(&record);
         state.nodes.insert(record.spec.id, Entry::Running(node));
     }
+    restore_faults(&inner);
     Ok(inner)
+}
+
+/// The kernel may have others than the record: a process can end between the two.
+fn restore_faults(inner: &Inner) {
+    let sessions: Vec<_> = inner.state().sessions.values().map(|(session, _)| session.clone()).collect();
+    for session in sessions {
+        let is_there = |address| inner.state().node_at(session.id(), address).is_some();
+        let restored = session.faults().restore(session.namespace(), is_there);
+        if let Err(error) = restored {
+            // Nodes go on all the same, and what is told of their cables is what was recorded.
+            tracing::error!(session.id = %session.id(), %error, "the session's faults are not in force");
+        }
+    }
 }
 
 fn lock(path: PathBuf) -> Result<File, OpenError> {

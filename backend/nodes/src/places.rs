@@ -5,7 +5,7 @@
 //!   lock                     held by the one process that uses this folder
 //!   runtime/                 drydock-runtime's state of every node
 //!   templates/BYTES.ext4     an empty, formatted, sparse disk of that size
-//!   sessions/ID/             session.json, netns (a pinned network namespace)
+//!   sessions/ID/             session.json, netns (a pinned network namespace), faults.json (what its cables lose)
 //!   nodes/ID/                node.json, disk.ext4, config.json
 //! /run/drydock-KEY/ID/       agent.sock, docker.sock: unix(7) holds paths of 107 bytes only, DATA may be longer
 //! ```
@@ -52,6 +52,10 @@ impl Places {
 
     pub fn session(&self, id: &SessionId) -> PathBuf {
         self.sessions().join(id.as_str())
+    }
+
+    pub fn faults(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("faults.json")
     }
 
     pub fn nodes(&self) -> PathBuf {

@@ -4,13 +4,14 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drydock_networks::netlink::{Changes, LinkKind, Mac, NetlinkError, NewLink, Route};
 use drydock_networks::{Cidr, NetNs};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+use crate::faults::Faults;
 use crate::id::SessionId;
 use crate::places::Places;
 use crate::record::{self, SessionRecord};
@@ -55,6 +56,7 @@ struct Inner {
     subnet: Subnet,
     number: u32,
     namespace: NetNs,
+    faults: Mutex<Faults>,
     /// Answers the nodes' name queries; ends with the last handle.
     names: AbortHandle,
 }
@@ -71,9 +73,11 @@ impl Session {
         subnet: Subnet,
         number: u32,
         namespace: NetNs,
+        faults: Faults,
         names: AbortHandle,
     ) -> Self {
-        Self { inner: Arc::new(Inner { id, subnet, number, namespace, names }) }
+        let faults = Mutex::new(faults);
+        Self { inner: Arc::new(Inner { id, subnet, number, namespace, faults, names }) }
     }
 
     pub fn id(&self) -> &SessionId {
@@ -105,6 +109,12 @@ impl Session {
 
     pub(crate) fn namespace(&self) -> &NetNs {
         &self.inner.namespace
+    }
+
+    /// Its cables that lose packets. Taken before the host's state, if both are.
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        // A set is replaced whole, after all that can fail.
+        self.inner.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens on the gateway address, inside the session's namespace: only its nodes reach it.
@@ -170,7 +180,7 @@ pub fn is_whole(namespace: &NetNs) -> bool {
 }
 
 /// The port's name on the session's side; unique by the last octet.
-fn port_name(address: Ipv4Addr) -> String {
+pub fn port_name(address: Ipv4Addr) -> String {
     format!("port{}", address.octets()[3])
 }
 

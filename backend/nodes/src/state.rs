@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::boot::BootError;
 use crate::config::NodeSpec;
+use crate::faults::{Cable, Ends, FaultError};
 use crate::id::{NodeId, SessionId};
 use crate::names::Names;
 use crate::node::Node;
@@ -87,6 +88,28 @@ impl State {
             .filter(|record| record.spec.session == *session)
             .map(|record| record.spec.id.clone())
             .collect()
+    }
+
+    /// The node of a session that has this address, or had it until it is gone.
+    pub fn node_at(&self, session: &SessionId, address: Ipv4Addr) -> Option<NodeId> {
+        let mut records = self.nodes.values().map(Entry::record);
+        records
+            .find(|record| record.spec.session == *session && record.address == address)
+            .map(|record| record.spec.id.clone())
+    }
+
+    /// Where a cable's ends are; its nodes must run in this session.
+    pub fn ends(&self, session: &SessionId, cable: &Cable) -> Result<Ends, FaultError> {
+        let address = |id: &NodeId| match self.nodes.get(id) {
+            Some(Entry::Running(node)) if node.session() == session => Ok(node.address()),
+            _ => Err(FaultError::NoCable { cable: cable.clone(), session: session.clone() }),
+        };
+        match cable {
+            Cable::Of(node) => Ok(Ends::of(address(node)?)),
+            Cable::Between(one, other) => {
+                Ends::between(address(one)?, address(other)?).ok_or(FaultError::Loop)
+            }
+        }
     }
 
     fn address(&self, spec: &NodeSpec, session: &Session) -> Result<Ipv4Addr, BootError> {

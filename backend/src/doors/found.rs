@@ -75,7 +75,7 @@ async fn parameters(parts: &mut Parts, state: &AppState) -> Result<HashMap<Strin
     Ok(parameters)
 }
 
-fn session(parameters: &HashMap<String, String>, state: &AppState) -> Result<Arc<Session>, Refusal> {
+pub fn session(parameters: &HashMap<String, String>, state: &AppState) -> Result<Arc<Session>, Refusal> {
     parameters
         .get("session")
         .and_then(|id| SessionId::parse(id))
@@ -84,8 +84,17 @@ fn session(parameters: &HashMap<String, String>, state: &AppState) -> Result<Arc
 }
 
 fn instance(parameters: &HashMap<String, String>, session: &Session) -> Result<Arc<Instance>, Refusal> {
+    instance_at("instance", parameters, session)
+}
+
+/// The instance that the parameter `name` names.
+pub fn instance_at(
+    name: &str,
+    parameters: &HashMap<String, String>,
+    session: &Session,
+) -> Result<Arc<Instance>, Refusal> {
     parameters
-        .get("instance")
+        .get(name)
         .and_then(|name| InstanceName::parse(name))
         .and_then(|name| session.instance(&name))
         .ok_or_else(|| Refusal::not_found("node"))

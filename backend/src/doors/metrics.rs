@@ -29,6 +29,7 @@ pub struct Metrics {
     pub port_requests: Counter,
     pub terminal_sockets: Gauge,
     pub event_sockets: Gauge,
+    pub capture_sockets: Gauge,
     /// From the request for a node to its engine's first answer.
     pub boot: Histogram,
 }
@@ -103,6 +104,7 @@ impl Metrics {
             ("drydock_instances", "gauge", instances as u64),
             ("drydock_terminal_sockets", "gauge", self.terminal_sockets.0.load(Ordering::Relaxed)),
             ("drydock_event_sockets", "gauge", self.event_sockets.0.load(Ordering::Relaxed)),
+            ("drydock_capture_sockets", "gauge", self.capture_sockets.0.load(Ordering::Relaxed)),
             ("drydock_sessions_created_total", "counter", self.sessions_created.value()),
             ("drydock_instances_created_total", "counter", self.instances_created.value()),
             ("drydock_terminal_output_bytes_total", "counter", self.terminal_bytes.value()),

@@ -5,6 +5,7 @@
 
 pub mod assets;
 pub mod body;
+pub mod capture;
 pub mod editor;
 pub mod events;
 pub mod fetch;
@@ -12,6 +13,7 @@ pub mod files;
 pub mod found;
 pub mod instances;
 pub mod labs;
+pub mod links;
 pub mod metrics;
 pub mod origin;
 pub mod playground;
@@ -39,9 +41,11 @@ pub fn router(state: AppState) -> Router {
         .merge(instances::router())
         .merge(terminals::router())
         .merge(files::router())
+        .merge(capture::router())
         .merge(editor::router())
         .merge(events::router())
         .merge(labs::router())
+        .merge(links::router())
         .merge(metrics::router())
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

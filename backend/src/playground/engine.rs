@@ -176,6 +176,8 @@ struct NetworkSettings {
 struct EndpointRow {
     #[serde(rename = "NetworkID")]
     network: String,
+    #[serde(rename = "EndpointID")]
+    endpoint: String,
     #[serde(rename = "IPAddress")]
     ip: String,
 }
@@ -258,9 +260,22 @@ impl ContainerRow {
                 .into_values()
                 .take(MOST)
                 .filter(|endpoint| !endpoint.network.is_empty())
-                .map(|endpoint| Endpoint { network: short(endpoint.network), ip: short(endpoint.ip) })
+                .map(EndpointRow::shown)
                 .collect(),
             ports,
+        }
+    }
+}
+
+impl EndpointRow {
+    fn shown(self) -> Endpoint {
+        // As the engine names the node's end of a container's link.
+        let digits =
+            self.endpoint.get(..8).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        Endpoint {
+            network: short(self.network),
+            ip: short(self.ip),
+            interface: digits.map(|digits| format!("veth{digits}")).unwrap_or_default(),
         }
     }
 }
@@ -313,12 +328,19 @@ mod tests {
                 "Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
                          {"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
                          {"PrivatePort":443,"Type":"tcp"}],
-                "NetworkSettings":{"Networks":{"bridge":{"NetworkID":"n1","IPAddress":"172.17.0.2"}}}}"#,
+                "NetworkSettings":{"Networks":{"bridge":{"NetworkID":"n1","IPAddress":"172.17.0.2",
+                    "EndpointID":"0123456789abcdef"},"odd":{"NetworkID":"n2","EndpointID":"../../etc"}}}}"#,
         )
         .unwrap();
         let container = row.shown();
         assert_eq!(container.name, "web");
-        assert_eq!(container.endpoints, [Endpoint { network: "n1".into(), ip: "172.17.0.2".into() }]);
+        let endpoint = |network: &str, ip: &str, interface: &str| Endpoint {
+            network: network.into(),
+            ip: ip.into(),
+            interface: interface.into(),
+        };
+        let (link, none) = (endpoint("n1", "172.17.0.2", "veth01234567"), endpoint("n2", "", ""));
+        assert_eq!(container.endpoints, [link, none]);
         let port = |container_port, host_port| Port { protocol: "tcp".into(), container_port, host_port };
         assert_eq!(container.ports, [port(80, Some(8080)), port(443, None)]);
     }

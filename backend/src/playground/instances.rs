@@ -185,7 +185,10 @@ impl Playground {
         session.events.publish("instance delete", vec![instance.name().into()]);
         // Forgotten first: a restart in between sweeps a node that nobody knows.
         self.store.remove_instance(&instance.record.name).await.map_err(EndInstance::Forget)?;
-        self.host.end(&host_node(&instance.record.name)).await.map_err(EndInstance::End)?;
+        let ended = self.host.end(&host_node(&instance.record.name)).await;
+        // Faults of its cable went with it.
+        session.changed.notify_one();
+        ended.map_err(EndInstance::End)?;
         tracing::info!(node.id = instance.name(), "node ended");
         Ok(())
     }

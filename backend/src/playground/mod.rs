@@ -21,6 +21,7 @@ pub mod events;
 pub mod instance;
 pub mod instances;
 pub mod lessons;
+pub mod links;
 pub mod observe;
 pub mod places;
 pub mod publish;
@@ -28,6 +29,7 @@ pub mod reaper;
 pub mod registry;
 pub mod session;
 pub mod stats;
+pub mod traffic;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drydock_agent::client::AgentError;
 use drydock_wire::session::Terminal;
-use drydock_wire::topology::Topology;
+use drydock_wire::topology::{Fault, Topology};
 use serde_json::json;
 
 use super::create::chain;
@@ -17,9 +17,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 impl Playground {
     /// Starts the session's tasks. They end with it.
     pub(super) fn attend(self: &Arc<Self>, session: &Arc<Session>) {
-        let publisher = session.clone();
+        let (publisher, playground) = (session.clone(), self.clone());
         session.tasks.spawn(async move {
-            publisher.ended.clone().run_until_cancelled(publisher.publish_topology()).await;
+            let faults = || playground.faults(&publisher);
+            publisher.ended.clone().run_until_cancelled(publisher.publish_topology(faults)).await;
         });
         let (served, registry) = (session.clone(), self.registry.clone());
         session.tasks.spawn(async move {
@@ -34,18 +35,18 @@ impl Playground {
 
 impl Session {
     /// Runs until it is dropped.
-    async fn publish_topology(self: &Arc<Self>) {
+    async fn publish_topology(self: &Arc<Self>, faults: impl Fn() -> Vec<Fault>) {
         loop {
-            self.publish_topology_now();
+            self.publish_topology_now(faults());
             self.changed.notified().await;
             tokio::time::sleep(SETTLE).await;
         }
     }
 
-    fn publish_topology_now(&self) {
+    fn publish_topology_now(&self, faults: Vec<Fault>) {
         let mut nodes: Vec<_> = self.instances().iter().map(|instance| instance.observed().clone()).collect();
         nodes.sort_by(|a, b| order(&a.hostname).cmp(&order(&b.hostname)));
-        let topology = serde_json::to_value(Topology { nodes }).expect("a topology is plain data");
+        let topology = serde_json::to_value(Topology { nodes, faults }).expect("a topology is plain data");
         self.events.publish_state("session topology", "", vec![topology]);
     }
 

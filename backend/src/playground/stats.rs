@@ -1,4 +1,4 @@
-//! How busy the nodes are, every two seconds while somebody watches.
+//! How busy the nodes and their links are, every two seconds while somebody watches.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use drydock_wire::topology::Stats;
 use futures_util::future::join_all;
 use serde_json::json;
 
+use super::traffic::{self, Sample as Links};
 use super::{Instance, Session};
 
 const ROUND: Duration = Duration::from_secs(2);
@@ -17,6 +18,7 @@ pub async fn sample(session: &Session) {
     let mut watchers = session.watchers();
     // By instance: processor time and when it was read.
     let mut before: HashMap<String, (u64, Instant)> = HashMap::new();
+    let mut passed: HashMap<String, Links> = HashMap::new();
     loop {
         if watchers.wait_for(|watchers| *watchers > 0).await.is_err() {
             return;
@@ -33,6 +35,11 @@ pub async fn sample(session: &Session) {
             let last = before.insert(instance.name().to_owned(), now);
             publish(session, instance, figures(&sample, last, now));
         }
+        let links = instances.iter().map(|instance| {
+            let before = passed.remove(instance.name());
+            async { Some((instance.name().to_owned(), traffic::sample(session, instance, before).await?)) }
+        });
+        passed = join_all(links).await.into_iter().flatten().collect();
         tokio::time::sleep(ROUND).await;
     }
 }

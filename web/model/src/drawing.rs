@@ -246,7 +246,8 @@ mod tests {
     }
 
     fn container(name: &str, networks: &[&str]) -> Container {
-        let endpoint = |id: &&str| Endpoint { network: (*id).into(), ip: "172.17.0.2".into() };
+        let endpoint =
+            |id: &&str| Endpoint { network: (*id).into(), ip: "172.17.0.2".into(), ..Endpoint::default() };
         Container {
             id: name.into(),
             name: name.into(),
@@ -269,7 +270,7 @@ mod tests {
                 .collect(),
             ..Node::default()
         };
-        Topology { nodes: (1..=nodes).map(node).collect() }
+        Topology { nodes: (1..=nodes).map(node).collect(), ..Topology::default() }
     }
 
     fn overlap(one: &Rect, other: &Rect) -> bool {

@@ -116,7 +116,7 @@ macro_rules! numbers {
     };
 }
 
-numbers!(f32 i64 u64 u32 u16);
+numbers!(f32 i64 u64 u32 u16 u8);
 
 impl<T: Read> Read for Option<T> {
     fn read(json: &Json, flaws: &Flaws) -> Self {
@@ -313,9 +313,10 @@ fn scaled(number: f64, times: usize, factor: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drydock_wire::capture::Caught;
     use drydock_wire::lab::{Block, CheckProgress, Lab, Progress, QuizAnswer, Step, StepProgress, Summary};
     use drydock_wire::session::{Instance, Playground, Session, Template, Terminal};
-    use drydock_wire::topology::{Container, Endpoint, Network, Node, Port, Stats, Topology};
+    use drydock_wire::topology::{Container, Endpoint, Fault, Network, Node, Port, Stats, Topology, Traffic};
     use serde_json::Value;
 
     /// What serde_json writes and reads, this reads alike.
@@ -372,17 +373,24 @@ mod tests {
         let port = |host_port| Port { protocol: text(), container_port: 80, host_port };
         let container = Container {
             id: text(),
-            endpoints: vec![Endpoint { network: text(), ip: text() }],
+            endpoints: vec![Endpoint { network: text(), ip: text(), interface: text() }],
             ports: vec![port(None), port(Some(8080))],
             ..Container::default()
         };
         let stats = Stats { cpu_percent: 12.5, memory_bytes: 1 << 40, ..Stats::default() };
         let network = Network { name: text(), ..Network::default() };
+        let traffic = vec![Traffic { interface: text(), received: 1 << 50, sent: 0 }];
+        survives(Caught { lines: vec![text()], left_out: 3, over: None });
+        survives(Caught { over: Some(text()), ..Caught::default() });
         let (networks, containers) = (vec![network], vec![container]);
         survives(Topology {
             nodes: vec![
-                Node { networks, containers, stats: Some(stats), ..Node::default() },
+                Node { networks, containers, stats: Some(stats), traffic, ..Node::default() },
                 Node::default(),
+            ],
+            faults: vec![
+                Fault { one: text(), other: Some(text()), loss: 100 },
+                Fault { one: text(), other: None, loss: 1 },
             ],
         });
         let instance = Instance {

@@ -5,6 +5,7 @@
 //! bytes), [`workspace`] (which terminal is in which pane), [`drawing`] (the topology's geometry) and [`lesson`].
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod clock;
 pub mod drawing;
 pub mod json;

@@ -1,9 +1,10 @@
 //! Which fields our messages have, for [`crate::json`]. The types are `drydock_wire`'s; that nothing is left out is
 //! the compiler's to see, that names are right is tested against serde_json.
 
+use drydock_wire::capture::Caught;
 use drydock_wire::lab::{Block, CheckProgress, Lab, Progress, QuizAnswer, Step, StepProgress, Summary};
 use drydock_wire::session::{Failure, Instance, Playground, Session, Template, Terminal};
-use drydock_wire::topology::{Container, Endpoint, Network, Node, Port, Stats, Topology};
+use drydock_wire::topology::{Container, Endpoint, Fault, Network, Node, Port, Stats, Topology, Traffic};
 
 use crate::json::{Flaws, Json, Read};
 
@@ -25,6 +26,7 @@ macro_rules! reads {
 }
 
 reads! {
+    Caught { lines, left_out, over }
     Summary { id, title, summary, level, minutes, tags, steps }
     Step { id, title, gated, blocks }
     Progress { lab, state, message, steps, values }
@@ -41,11 +43,13 @@ reads! {
     Failure { error, message }
     Playground { default_duration_seconds, max_duration_seconds, max_instances, images, templates, full }
     Template { name, title, summary, nodes }
-    Topology { nodes }
-    Node { name, hostname, ip, state, swarm_role, networks, containers, stats }
+    Topology { nodes, faults }
+    Fault { one, other, loss }
+    Node { name, hostname, ip, state, swarm_role, networks, containers, stats, traffic }
+    Traffic { interface, received, sent }
     Network { id, name, driver, subnet, interface }
     Container { id, name, image, state, status, endpoints, ports }
-    Endpoint { network, ip }
+    Endpoint { network, ip, interface }
     Port { protocol, container_port, host_port }
     Stats { cpu_percent, memory_bytes, memory_limit_bytes, disk_bytes, disk_limit_bytes }
 }

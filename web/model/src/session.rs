@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use drydock_wire::lab::Progress;
 use drydock_wire::session::{Instance, Session, Terminal};
-use drydock_wire::topology::{self, Stats, Topology};
+use drydock_wire::topology::{self, Stats, Topology, Traffic};
 
 use crate::{clock, json};
 
@@ -51,6 +51,8 @@ pub struct Model {
     /// By instance name. Absent until the server has said.
     pub terminals: BTreeMap<String, Vec<Terminal>>,
     pub topology: Topology,
+    /// Busy links, by instance name.
+    pub traffic: BTreeMap<String, Vec<Traffic>>,
     pub progress: Progress,
 }
 
@@ -65,6 +67,7 @@ pub enum Change {
     Ports { node: String, ports: Vec<u16> },
     Swarm { node: String, is_manager: bool, is_worker: bool },
     Stats { node: String, stats: Stats },
+    Traffic { node: String, links: Vec<Traffic> },
     Terminals { node: String, terminals: Vec<Terminal> },
     Topology(Topology),
     Progress(Progress),
@@ -98,6 +101,7 @@ impl Change {
                 is_manager: first.get("is_manager").to()?,
                 is_worker: first.get("is_worker").to()?,
             },
+            "instance traffic" => Self::Traffic { node: of()?, links: first.get("links").to()? },
             "instance stats" => Self::Stats { node: of()?, stats: first.to()? },
             _ => return None,
         })
@@ -123,7 +127,25 @@ impl Model {
             state: node.state.clone(),
             ..topology::Node::default()
         };
-        Topology { nodes: self.nodes.iter().map(|node| seen(node).unwrap_or_else(|| unseen(node))).collect() }
+        let whole = |node: &Node| {
+            let traffic = self.traffic.get(&node.name).cloned().unwrap_or_default();
+            topology::Node { traffic, ..seen(node).unwrap_or_else(|| unseen(node)) }
+        };
+        let nodes = self.nodes.iter().map(whole).collect();
+        Topology { nodes, faults: self.topology.faults.clone() }
+    }
+
+    /// What the node's cable, or the way from it to `other`, loses of a hundred packets.
+    pub fn loss(&self, node: &str, other: Option<&str>) -> u8 {
+        let is_it = |fault: &&topology::Fault| match (other, fault.other.as_deref()) {
+            (None, None) => fault.one == node,
+            // The way back is the same way.
+            (Some(other), Some(end)) => {
+                (fault.one == node && end == other) || (fault.one == other && end == node)
+            }
+            _ => false,
+        };
+        self.topology.faults.iter().find(is_it).map_or(0, |fault| fault.loss)
     }
 
     pub fn has_room(&self) -> bool {
@@ -145,6 +167,7 @@ impl Model {
                 self.nodes.retain(|node| node.name != name);
                 self.topology.nodes.retain(|node| node.name != name);
                 self.terminals.remove(&name);
+                self.traffic.remove(&name);
             }
             Change::Ports { node, ports } => self.with_node(&node, |node| node.ports = ascending(ports)),
             Change::Swarm { node, is_manager, is_worker } => self.with_node(&node, |node| {
@@ -161,6 +184,9 @@ impl Model {
                 }
             }),
             Change::Stats { node, stats } => self.with_node(&node, |node| node.stats = Some(stats)),
+            Change::Traffic { node, links } => {
+                self.traffic.insert(node, links);
+            }
             Change::Terminals { node, terminals } => {
                 self.terminals.insert(node, terminals);
             }
@@ -266,6 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn the_picture_has_what_passes_its_links_now_and_what_they_lose() {
+        let mut model = with_nodes(&["node1", "node2"]);
+        let link = json!({"interface": "eth0", "received": 1_200_000, "sent": 3});
+        let told =
+            |links: Value| change("instance traffic", json!([{"instance": "s_node1", "links": links}]));
+        model.apply(told(json!([link])).unwrap());
+        let faults = json!([{"one": "s_node1", "other": "s_node2", "loss": 100}]);
+        model.apply(change("session topology", json!([{"nodes": [], "faults": faults}])).unwrap());
+        let picture = model.picture();
+        assert_eq!(picture.nodes[0].traffic[0].received, 1_200_000);
+        assert_eq!(picture.faults[0].loss, 100);
+        assert_eq!(model.loss("s_node2", Some("s_node1")), 100, "from either end");
+        assert_eq!(model.loss("s_node1", None), 0);
+        model.apply(told(json!([])).unwrap());
+        assert_eq!(model.picture().nodes[0].traffic, []);
+    }
+
+    #[test]
     fn the_topology_tells_state_role_and_ports() {
         let mut model = with_nodes(&["node1"]);
         let port =
@@ -286,7 +330,7 @@ mod tests {
             containers,
             ..topology::Node::default()
         };
-        model.apply(Change::Topology(Topology { nodes: vec![node] }));
+        model.apply(Change::Topology(Topology { nodes: vec![node], ..Topology::default() }));
         let node = model.node("s_node1").unwrap();
         assert_eq!((node.state.as_str(), node.role.as_str()), ("ready", "leader"));
         assert_eq!(node.ports, [80, 8080]);

@@ -232,7 +232,7 @@ mod tests {
 
     fn picture() -> Vec<Shape> {
         let network = |id: &str| Network { id: id.into(), name: id.into(), ..Network::default() };
-        let endpoint = |id: &str| Endpoint { network: id.into(), ip: String::new() };
+        let endpoint = |id: &str| Endpoint { network: id.into(), ..Endpoint::default() };
         let container = |id: &str| Container {
             id: id.into(),
             endpoints: vec![endpoint("one"), endpoint("two")],
@@ -245,7 +245,8 @@ mod tests {
             containers: vec![container("a"), container("b")],
             ..Node::default()
         };
-        let drawing = drawing::draw(&Topology { nodes: vec![node("x"), node("y")] }, 500.0);
+        let topology = Topology { nodes: vec![node("x"), node("y")], ..Topology::default() };
+        let drawing = drawing::draw(&topology, 500.0);
         shapes(&drawing, Some(&Chosen::Node("x".into())))
     }
 

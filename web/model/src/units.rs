@@ -21,6 +21,11 @@ pub fn bytes(amount: u64) -> String {
     }
 }
 
+/// [`bytes`], in a second.
+pub fn rate(amount: u64) -> String {
+    format!("{}/s", bytes(amount))
+}
+
 /// `part` of `whole` in percent, between 0 and 100; 0 of nothing is 0.
 pub fn percent(part: u64, whole: u64) -> f32 {
     if whole == 0 { 0.0 } else { (part as f32 / whole as f32 * 100.0).clamp(0.0, 100.0) }

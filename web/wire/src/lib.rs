@@ -2,9 +2,10 @@
 //!
 //! This crate refuses to know how a message travels (HTTP, WebSocket) and what it causes.
 //! Begin with [`terminal`] (the binary terminal socket), then [`session`] (play-with-docker's JSON),
-//! [`topology`] (what the drawing shows) and [`lab`] (what the lab pane shows).
+//! [`topology`] (what the drawing shows), [`capture`] (packets of a link) and [`lab`] (what the lab pane shows).
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod lab;
 pub mod session;
 pub mod terminal;

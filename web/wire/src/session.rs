@@ -81,7 +81,7 @@ pub struct Terminal {
 ///
 /// Play-with-docker's names (`instance new`, `instance delete`, `instance stats`, `instance docker ports`,
 /// `session ready`, `session end`, …) plus ours:
-/// `session topology` ([`crate::topology::Topology`]), `session expires` (RFC 3339),
+/// `session topology` ([`crate::topology::Topology`]), `instance traffic` ([`crate::topology::Traffic`]), `session expires` (RFC 3339),
 /// `instance terminals` (instance name, list of [`Terminal`]), `lab progress` ([`crate::lab::Progress`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {

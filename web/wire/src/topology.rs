@@ -5,6 +5,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
     pub nodes: Vec<Node>,
+    /// Cables that lose packets.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// A cable that loses packets; `GET /sessions/{id}/links` lists them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The instance's name. Alone: its cable to the session's switch.
+    pub one: String,
+    /// With it: the way between the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
+    /// Of a hundred packets, each way; 100 is a cut.
+    pub loss: u8,
+}
+
+/// `PUT /sessions/{id}/links/{instance}[/{other}]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFault {
+    /// 0 heals.
+    pub loss: u8,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +42,17 @@ pub struct Node {
     pub networks: Vec<Network>,
     pub containers: Vec<Container>,
     pub stats: Option<Stats>,
+    /// Links that are busy now, as `instance traffic` says; the inventory itself has none.
+    #[serde(default)]
+    pub traffic: Vec<Traffic>,
+}
+
+/// What passes a link of a node, bytes in a second; in and out as the node counts them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub interface: String,
+    pub received: u64,
+    pub sent: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -51,6 +84,9 @@ pub struct Endpoint {
     /// [`Network::id`].
     pub network: String,
     pub ip: String,
+    /// The node's end of the container's link, or empty.
+    #[serde(default)]
+    pub interface: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

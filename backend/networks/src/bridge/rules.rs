@@ -51,6 +51,8 @@ impl Reach {
         match family {
             Family::Ip => self.masquerade,
             Family::Ip6 => self.masquerade_v6,
+            // Frames are not translated.
+            Family::Bridge => false,
         }
     }
 }

@@ -31,6 +31,17 @@ pub struct Route {
     exchange: Exchange,
 }
 
+/// Bytes that passed a link since it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// The link's name.
+    pub link: String,
+    /// Bytes that came in by it.
+    pub received: u64,
+    /// Bytes that left by it.
+    pub sent: u64,
+}
+
 /// An address on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkAddress {
@@ -97,6 +108,18 @@ impl Route {
         Ok(links)
     }
 
+    /// What passed each of the first `most` links.
+    pub fn counters(&mut self, most: usize) -> Result<Vec<Counters>, NetlinkError> {
+        let message = Message::new(GET_LINK, flag::DUMP, &[0; 16]);
+        let mut counters = Vec::new();
+        self.exchange.ask("count what passed the links", message, |_, body| {
+            if counters.len() < most {
+                counters.extend(read_counters(body));
+            }
+        })?;
+        Ok(counters)
+    }
+
     /// Every address.
     pub fn addresses(&mut self) -> Result<Vec<LinkAddress>, NetlinkError> {
         let message = Message::new(GET_ADDRESS, flag::DUMP, &[0; 8]);
@@ -140,6 +163,15 @@ fn read_link(body: &[u8]) -> Option<Link> {
         }
     }
     Some(link)
+}
+
+/// `struct rtnl_link_stats64`: packets in and out, bytes in and out, …
+fn read_counters(body: &[u8]) -> Option<Counters> {
+    const STATS: u16 = 23;
+    let rest = body.get(16..)?;
+    let stats = attribute(rest, STATS)?;
+    let bytes = |at: usize| Some(u64::from_ne_bytes(stats.get(at..at + 8)?.try_into().ok()?));
+    Some(Counters { link: attribute(rest, 3).map(text)?, received: bytes(16)?, sent: bytes(24)? })
 }
 
 fn read_address(body: &[u8]) -> Option<LinkAddress> {

@@ -1,7 +1,7 @@
 //! nf_tables over netlink: a [`Batch`] of changes to one table is one transaction, which the
 //! kernel takes whole or not at all.
 //!
-//! Only tables of our own name are ever touched, one for IPv4 (`ip`) and one for IPv6 (`ip6`), so that sweeping
+//! Only tables of our own name are ever touched, one per family (`ip`, `ip6`, `bridge`), so that sweeping
 //! up is one [`Batch::delete_table`] each. Begin with [`Batch`]; what a rule can say is in [`Rule`].
 
 mod extension;
@@ -29,6 +29,8 @@ const IPV4: u8 = 2;
 pub enum Family {
     /// IPv4.
     Ip = 2,
+    /// Every frame that passes a bridge of the namespace, ARP's too.
+    Bridge = 7,
     /// IPv6.
     Ip6 = 10,
 }

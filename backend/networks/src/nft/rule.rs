@@ -282,6 +282,26 @@ impl Rule {
         .compare(R0, false, &[0; 4])
     }
 
+    /// Matches `percent` of a hundred packets, by a draw for each.
+    pub fn by_chance(self, percent: u8) -> Self {
+        const RANDOM: u32 = 1;
+        const TO_NETWORK_ORDER: u32 = 1;
+        const LESS: u32 = 2;
+        self.expression("numgen", |numgen| {
+            numgen.attr_be32(1, R0).attr_be32(2, 100).attr_be32(3, RANDOM);
+        })
+        // Compared as bytes: the most significant must come first.
+        .expression("byteorder", |order| {
+            order.attr_be32(1, R0).attr_be32(2, R0).attr_be32(3, TO_NETWORK_ORDER);
+            order.attr_be32(4, 4).attr_be32(5, 4);
+        })
+        .expression("cmp", |cmp| {
+            cmp.attr_be32(1, R0).attr_be32(2, LESS).nest(3, |data| {
+                data.attr(1, &u32::from(percent).to_be_bytes());
+            });
+        })
+    }
+
     /// Counts what gets here.
     pub fn counter(self) -> Self {
         self.expression("counter", |_| {})

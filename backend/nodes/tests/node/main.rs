@@ -1,5 +1,7 @@
 //! Real nodes on this host, each test in a data directory, subnet and cgroups of its own. Needs root.
 
+mod faults;
+mod traffic;
 mod yard;
 
 use std::fs;

@@ -11,7 +11,7 @@ impl Random {
         Self(std::array::from_fn(|_| split_mix(&mut state)))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let [a, b, c, d] = self.0;
         let answer = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let (c2, d2) = (c ^ a, d ^ b);
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number from 0 up to, and without, `end`. `end` is above zero.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.draw() % end
     }
 
     /// Whether something of this many chances in a thousand happens.

@@ -21,16 +21,22 @@ pub enum Code {
     Internal,
     Unavailable,
     Unauthenticated,
+    /// Not one of gRPC's: the engine itself refuses a request before any manager sees it.
+    BadParameter,
+    /// Not one of gRPC's: the engine itself finds no such object.
+    Absent,
+    /// Not one of gRPC's: an error of the engine that has no kind.
+    Plain,
 }
 
 impl Code {
     /// The HTTP status that moby's engine gives for the code.
     pub fn http(self) -> u16 {
         match self {
-            Self::InvalidArgument | Self::FailedPrecondition => 400,
+            Self::InvalidArgument | Self::FailedPrecondition | Self::BadParameter => 400,
             Self::Unauthenticated => 401,
             Self::PermissionDenied => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::Absent => 404,
             Self::AlreadyExists => 409,
             Self::Unimplemented => 501,
             Self::Unavailable => 503,
@@ -38,7 +44,8 @@ impl Code {
             | Self::DeadlineExceeded
             | Self::ResourceExhausted
             | Self::Aborted
-            | Self::Internal => 500,
+            | Self::Internal
+            | Self::Plain => 500,
         }
     }
 }
@@ -59,6 +66,21 @@ impl Status {
         Self::new(Code::InvalidArgument, message)
     }
 
+    /// The engine's own refusal, which clients see without a code.
+    pub fn bad_parameter(message: impl Into<String>) -> Self {
+        Self::new(Code::BadParameter, message)
+    }
+
+    /// The engine finds nothing by what the user typed; said without a code too.
+    pub fn absent(message: impl Into<String>) -> Self {
+        Self::new(Code::Absent, message)
+    }
+
+    /// An error of the engine of no kind that clients know.
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self::new(Code::Plain, message)
+    }
+
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message)
     }
@@ -66,7 +88,10 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rpc error: code = {:?} desc = {}", self.code, self.message)
+        match self.code {
+            Code::BadParameter | Code::Absent | Code::Plain => f.write_str(&self.message),
+            code => write!(f, "rpc error: code = {code:?} desc = {}", self.message),
+        }
     }
 }
 

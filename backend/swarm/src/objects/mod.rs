@@ -20,7 +20,8 @@ pub use bollard_stubs::models::{
     GenericResourcesInner, Ipam, IpamConfig, JoinTokens, NetworkAttachmentConfig, NetworkCreateRequest,
     NodeDescription, NodeSpec, NodeSpecAvailabilityEnum as Availability, NodeSpecRoleEnum as Role, NodeState,
     Reachability, SecretSpec, ServiceSpec, ServiceUpdateStatusStateEnum as UpdateState, SwarmSpec, TaskSpec,
-    TaskSpecContainerSpec, TaskSpecLogDriver, TaskState,
+    TaskSpecContainerSpec, TaskSpecLogDriver, TaskSpecRestartPolicy as RestartPolicy,
+    TaskSpecRestartPolicyConditionEnum as RestartCondition, TaskState,
 };
 
 pub use cluster::{BlockedCertificate, Cluster, EncryptionKey, RootCa, RootRotation};
@@ -30,5 +31,6 @@ pub use network::{Network, NetworkAttachment};
 pub use node::{Certificate, Issuance, ManagerStatus, Membership, Node, NodeStatus, ObservedRole};
 pub use object::{Kind, Object, Stored};
 pub use secret::{Config, Secret};
+pub(crate) use service::networks_of;
 pub use service::{Endpoint, JobStatus, Mode, Service, UpdateStatus, VirtualIp};
-pub use task::{Task, TaskStatus};
+pub use task::{Failure, Hold, Task, TaskStatus};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Availability, Meta, NetworkAttachment, NodeDescription, NodeId, NodeSpec, NodeState, Reachability, Role,
+    Timestamp,
 };
 
 /// Spec by the user; description and status by the dispatcher; `role` and `manager_status` by the
@@ -57,6 +58,17 @@ impl Node {
         self.availability() == Availability::DRAIN
     }
 
+    /// Notes what state a manager finds it in. `false` when that is no news.
+    pub fn observe(&mut self, state: NodeState, message: &str, now: Timestamp) -> bool {
+        let news = self.status.state != state || self.status.message != message;
+        if self.status.state != state {
+            self.status.since = now;
+        }
+        self.status.state = state;
+        message.clone_into(&mut self.status.message);
+        news
+    }
+
     pub fn hostname(&self) -> &str {
         self.description.as_ref().and_then(|description| description.hostname.as_deref()).unwrap_or_default()
     }
@@ -78,6 +90,8 @@ pub struct NodeStatus {
     pub message: String,
     /// As the manager saw it, without a port.
     pub addr: String,
+    /// When it came to this state.
+    pub since: Timestamp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,8 @@ pub struct Service {
     pub update_status: Option<UpdateStatus>,
     /// Present on jobs.
     pub job_status: Option<JobStatus>,
+    /// What the user gave for the registry of its image, as he encoded it. Never told back.
+    pub registry_auth: Option<String>,
     /// The user has removed it; it goes when its last task has.
     pub pending_delete: bool,
 }
@@ -116,6 +118,26 @@ pub struct UpdateStatus {
     pub started_at: Timestamp,
     pub completed_at: Option<Timestamp>,
     pub message: String,
+    /// When this direction, forward or back, began. Tasks that are made on the way carry it.
+    pub phase_started_at: Timestamp,
+    /// How many slots were out of date when it began.
+    pub slots: u64,
+}
+
+impl UpdateStatus {
+    /// Whether slots are being brought to the spec, and watched.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, UpdateState::UPDATING | UpdateState::ROLLBACK_STARTED)
+    }
+
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, UpdateState::PAUSED | UpdateState::ROLLBACK_PAUSED)
+    }
+
+    /// A direction that begins now.
+    pub fn begin(state: UpdateState, message: impl Into<String>, now: Timestamp) -> Self {
+        Self { state, message: message.into(), started_at: now, phase_started_at: now, ..Self::default() }
+    }
 }
 
 impl Default for UpdateStatus {
@@ -125,6 +147,8 @@ impl Default for UpdateStatus {
             started_at: Timestamp::default(),
             completed_at: None,
             message: String::new(),
+            phase_started_at: Timestamp::default(),
+            slots: 0,
         }
     }
 }

@@ -41,6 +41,35 @@ pub struct Task {
     pub log_driver: Option<TaskSpecLogDriver>,
     pub assigned_generic_resources: Vec<GenericResourcesInner>,
     pub job_iteration: Option<Version>,
+    /// The service's, for the agent that pulls the image.
+    pub registry_auth: Option<String>,
+    /// Why it is only made ready, and not yet started.
+    pub hold: Option<Hold>,
+    /// The rolling update that made it, by the time that update began.
+    pub made_by_update: Option<Timestamp>,
+    /// When it was first seen running.
+    pub running_since: Option<Timestamp>,
+    /// Where the tasks before it in its slot failed of late: the scheduler tries elsewhere.
+    pub failures: Vec<Failure>,
+}
+
+/// The end of a task that should have gone on, and the node it came to it on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failure {
+    pub node_id: NodeId,
+    pub at: Timestamp,
+}
+
+/// What a task with the desired state `READY` waits for. It stands in the store, so that a new
+/// leader knows of it too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hold {
+    /// The end of a restart's delay.
+    pub until: Timestamp,
+    /// Whether the tasks that were told to stop in its slot have to be gone first.
+    pub alone: bool,
 }
 
 impl Task {
@@ -52,6 +81,47 @@ impl Task {
     /// Whether it is wanted to run, or to be made ready to.
     pub fn is_wanted(&self) -> bool {
         self.desired_state <= TaskState::RUNNING
+    }
+
+    /// What a report of the agent makes of it: the manager notes who wrote it down and when. A report
+    /// that would go back, or says nothing new, changes nothing, and the answer is `false`.
+    pub fn observe(&mut self, report: TaskStatus, manager: Option<NodeId>, now: Timestamp) -> bool {
+        let known = &self.status;
+        let same = report.state == known.state
+            && report.message == known.message
+            && report.err == known.err
+            && report.container == known.container
+            && report.ports == known.ports;
+        if report.state < known.state || same {
+            return false;
+        }
+        if report.state == TaskState::RUNNING {
+            self.running_since.get_or_insert(now);
+        }
+        self.status = TaskStatus { applied_by: manager, applied_at: now, ..report };
+        true
+    }
+
+    /// Goes on to a state by a manager's own decision.
+    pub(crate) fn decide(&mut self, state: TaskState, message: &str, now: Timestamp) {
+        self.status = TaskStatus {
+            timestamp: now,
+            state,
+            message: message.to_owned(),
+            container: self.status.container.take(),
+            applied_at: now,
+            ..TaskStatus::default()
+        };
+    }
+
+    /// When it came to its state, by a manager's clock where one wrote it down.
+    pub fn changed_at(&self) -> Timestamp {
+        if self.status.applied_at.is_unset() { self.status.timestamp } else { self.status.applied_at }
+    }
+
+    /// Whether its run is over, one way or the other.
+    pub fn has_ended(&self) -> bool {
+        self.status.state > TaskState::RUNNING
     }
 
     /// `web.1` and its id, or `web.NODE` and its id: the container's name, and what `service ps` cuts.

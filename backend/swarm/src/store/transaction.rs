@@ -1,5 +1,6 @@
 //! Trying changes: a decision sees what it has already decided, and nobody else does.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -109,6 +110,16 @@ impl<'a> Transaction<'a> {
         self.undo.perform(self.view, &Stamped::Update { object: object.clone(), read_at })?;
         self.note(Change::Update(object));
         Ok(())
+    }
+
+    /// Changes the object as it stands here. `false` when there is no such object.
+    pub fn change<T: Stored>(&mut self, id: &T::Id, change: impl FnOnce(&mut T)) -> Result<bool, Refusal> {
+        let Some(object) = self.view.object(T::KIND, id.borrow()) else { return Ok(false) };
+        let Some(object) = T::from_object(&object) else { return Ok(false) };
+        let mut changed = T::clone(object);
+        change(&mut changed);
+        self.update(changed)?;
+        Ok(true)
     }
 
     pub fn delete<T: Stored>(&mut self, id: &T::Id) -> Result<(), Refusal> {

@@ -72,6 +72,16 @@ impl View {
         self.found(self.index.by_service.get(service))
     }
 
+    /// The services that have tasks, whether or not they exist themselves.
+    pub fn services_with_tasks(&self) -> impl Iterator<Item = &ServiceId> {
+        self.index.by_service.keys()
+    }
+
+    /// The nodes that have tasks, whether or not they exist themselves.
+    pub fn nodes_with_tasks(&self) -> impl Iterator<Item = &NodeId> {
+        self.index.by_node.keys()
+    }
+
     pub fn slot_tasks(&self, service: &ServiceId, slot: u64) -> impl Iterator<Item = &Arc<Task>> {
         self.found(self.index.by_slot.get(&(service.clone(), slot)))
     }

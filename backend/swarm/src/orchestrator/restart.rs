@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::policy::RestartPolicy;
-use super::slot::{Place, new_task, wanted_state};
-use super::{change, create, is_out_of_reach};
+use super::slot::{Place, is_clear, new_task, wanted_state};
+use super::{change, create};
 use crate::control::Clock;
 use crate::objects::{
     Duration, Failure, Hold, RestartCondition, Service, Task, TaskState, Timestamp, UpdateState,
@@ -37,8 +37,8 @@ pub(super) fn restart(
     let mut successor = new_task(tx, service, &place, clock.now, random);
     successor.failures = failures_until(task, clock.now);
     let delay = delay_after(tx, task);
-    let alone = !task.has_ended() && !is_out_of_reach(tx, task.node_id.as_ref());
-    if delay > Duration::ZERO || alone {
+    // Not only this task may still be stopping there: it may itself have waited for another.
+    if delay > Duration::ZERO || !is_clear(tx, &service.id, &place, service.mode()) {
         successor.desired_state = TaskState::READY;
         successor.hold = Some(Hold { until: clock.now + delay, alone: true });
     }

@@ -295,3 +295,25 @@ fn another_update_on_the_way_takes_over() {
     assert_eq!(images(&swarm, &web), (0, 4));
     assert_eq!(swarm.update_state(&web), "completed");
 }
+
+#[test]
+fn a_task_that_waited_for_another_is_followed_by_one_that_waits_too() {
+    let mut swarm = Swarm::new(3, 1);
+    let mut spec = with(config(), 1);
+    template(&mut spec).restart_policy.get_or_insert_default().delay = Some(0);
+    let web = swarm.create(spec);
+    swarm.settle();
+    let node = swarm.running(&web)[0].1.clone();
+    swarm.agent(&node, Agent::Silent);
+    swarm.update(&web, |spec| image(spec, "busybox:2"));
+    let waiting = swarm.tasks(&web).into_iter().find(|task| task.hold.is_some()).unwrap();
+    let next = waiting.node_id.clone().unwrap().to_string();
+    assert_ne!(next, node, "the busiest node is the last choice");
+    swarm.agent(&next, Agent::Silent);
+    swarm.node_is(&next, drydock_swarm::objects::NodeState::DOWN);
+    swarm.settle_now();
+    assert_eq!(swarm.containers.len(), 1, "{:#?}", swarm.story());
+    swarm.agent(&node, Agent::Works);
+    swarm.settle();
+    assert_eq!(images(&swarm, &web), (0, 1));
+}

@@ -44,7 +44,7 @@ fn share_of(view: &View, network: &Network) -> Option<(Ipam, Vec<u32>)> {
     }
     let used = subnets_in_use(view);
     let asked: Vec<IpamConfig> = ipam.config.clone().unwrap_or_default();
-    let configs = if asked.iter().any(|config| has_subnet(config)) {
+    let configs = if asked.iter().any(has_subnet) {
         asked.into_iter().map(|config| with_gateway(config, &used)).collect::<Option<Vec<_>>>()?
     } else {
         vec![from_pool(view, &used)?]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::objects::{NodeSpec, SwarmSpec};
+use crate::objects::{
+    ConfigId, ConfigSpec, NetworkCreateRequest, NetworkId, NodeId, NodeSpec, SecretId, SecretSpec, ServiceId,
+    ServiceSpec, SwarmSpec, Task, TaskId,
+};
 use crate::raft::node::Member;
 use crate::wire::call::call;
 
@@ -13,15 +16,81 @@ pub enum Ask {
     /// How far must a copy of the store be to be looked at?
     Read,
     UpdateSwarm(Box<SwarmUpdate>),
+    Wish(Box<Wish>),
+}
+
+/// What a user wants made, changed or removed. Objects are named by their ids: the engine has looked them up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "an Ask holds it in a box")]
+pub enum Wish {
     UpdateNode {
-        reference: String,
+        id: NodeId,
         version: u64,
-        spec: Box<NodeSpec>,
+        spec: NodeSpec,
     },
     RemoveNode {
-        reference: String,
+        id: NodeId,
         is_forced: bool,
     },
+    CreateService {
+        spec: ServiceSpec,
+        registry_auth: Option<String>,
+    },
+    UpdateService {
+        id: ServiceId,
+        version: u64,
+        to: ServiceTo,
+        registry_auth: Option<String>,
+    },
+    RemoveService {
+        id: ServiceId,
+    },
+    CreateNetwork {
+        spec: NetworkCreateRequest,
+    },
+    RemoveNetwork {
+        id: NetworkId,
+    },
+    CreateSecret {
+        spec: SecretSpec,
+    },
+    UpdateSecret {
+        id: SecretId,
+        version: u64,
+        spec: SecretSpec,
+    },
+    RemoveSecret {
+        id: SecretId,
+    },
+    CreateConfig {
+        spec: ConfigSpec,
+    },
+    UpdateConfig {
+        id: ConfigId,
+        version: u64,
+        spec: ConfigSpec,
+    },
+    RemoveConfig {
+        id: ConfigId,
+    },
+    /// A task that no service made: a plain container on an attachable network.
+    Attach {
+        task: Task,
+    },
+    /// The plain container is gone.
+    Detach {
+        id: TaskId,
+    },
+}
+
+/// What a service becomes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTo {
+    Spec(Box<ServiceSpec>),
+    /// The one before: `docker service rollback`.
+    Previous,
 }
 
 /// `docker swarm update`, and the rotations that go the same way.
@@ -47,6 +116,8 @@ pub struct RotateKeys {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Reading(Reading),
+    /// Of what was made.
+    Id(String),
     Nothing,
 }
 

@@ -4,10 +4,10 @@
 //! it has asked the leader how far that copy must be. Begin with [`answer`].
 
 pub mod calls;
-mod nodes;
 pub(crate) mod swarm;
+mod wishes;
 
-pub use calls::{Answer, Ask, Control, Reading, RotateKeys, SwarmUpdate};
+pub use calls::{Answer, Ask, Control, Reading, RotateKeys, ServiceTo, SwarmUpdate, Wish};
 
 use crate::Status;
 use crate::objects::{Node, Reachability};
@@ -21,12 +21,7 @@ pub async fn answer(raft: &RaftNode, ask: Ask) -> Result<Answer, Status> {
         Ask::UpdateSwarm(update) => {
             raft.update(|tx| swarm::update(tx, *update)).await.map(|()| Answer::Nothing)
         }
-        Ask::UpdateNode { reference, version, spec } => {
-            raft.update(|tx| nodes::update(tx, &reference, version, *spec)).await.map(|()| Answer::Nothing)
-        }
-        Ask::RemoveNode { reference, is_forced } => {
-            raft.update(|tx| nodes::remove(tx, &reference, is_forced)).await.map(|()| Answer::Nothing)
-        }
+        Ask::Wish(wish) => wishes::fulfil(raft, *wish).await,
     }
 }
 

@@ -1,17 +1,20 @@
 //! The swarm's own settings: how it is made, and changed.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 
 use super::calls::SwarmUpdate;
 use crate::Status;
+use crate::allocator::PREDEFINED;
 use crate::ca::issue::{MANAGER_KEY, the_cluster};
 use crate::ca::rotation::{self, digest_text};
-use crate::identity::authority::MIN_NODE_VALIDITY;
 use crate::identity::{JoinToken, RootAuthority, TrustRoot, UnlockKey, new_id, random};
-use crate::objects::{Cluster, EncryptionKey, JoinTokens, RootCa, SwarmSpec, Version};
+use crate::objects::{Cluster, EncryptionKey, JoinTokens, Network, NetworkCreateRequest, RootCa, SwarmSpec};
 use crate::store::Transaction;
+use crate::verbs;
 
 /// A cluster with fresh tokens and keys.
 pub fn create(authority: &RootAuthority, spec: SwarmSpec) -> Cluster {
@@ -37,12 +40,32 @@ pub fn create(authority: &RootAuthority, spec: SwarmSpec) -> Cluster {
     cluster
 }
 
-/// Changes the settings; `update out of sequence` when they are not of the version that was read.
+/// The networks of a new cluster: the routing mesh's, and those that every node has by itself.
+pub fn networks() -> Vec<Network> {
+    let network = |name: &str, driver: &str, is_ingress: bool| {
+        let labels = (!is_ingress).then(|| HashMap::from([(PREDEFINED.to_owned(), "true".to_owned())]));
+        let spec = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some(driver.to_owned()),
+            ingress: is_ingress.then_some(true),
+            labels,
+            ..NetworkCreateRequest::default()
+        };
+        Network { id: new_id().into(), spec, ..Network::default() }
+    };
+    vec![
+        network("ingress", "overlay", true),
+        network("bridge", "bridge", false),
+        network("host", "host", false),
+    ]
+}
+
+/// Changes the settings, and what follows from them: another root, other tokens, another unlock key. `update out of sequence` when they
+/// are not of the version that was read.
 pub fn update(tx: &mut Transaction<'_>, update: SwarmUpdate) -> Result<(), Status> {
+    let id = the_cluster(tx)?.id.clone();
+    verbs::cluster::update(tx, &id, update.version, update.spec)?;
     let mut cluster = the_cluster(tx)?.as_ref().clone();
-    validate(&update.spec)?;
-    cluster.meta.version = Version { index: update.version };
-    cluster.spec = update.spec;
     cluster.spec.name = Some(Cluster::NAME.to_owned());
     rotate_root(&mut cluster)?;
     let digest = TrustRoot::from_pem(&cluster.root_ca.certificate)?.digest();
@@ -55,26 +78,6 @@ pub fn update(tx: &mut Transaction<'_>, update: SwarmUpdate) -> Result<(), Statu
     }
     lock(&mut cluster, update.rotate.unlock_key);
     tx.update(cluster).map_err(Status::from)
-}
-
-fn validate(spec: &SwarmSpec) -> Result<(), Status> {
-    let expiry = spec.ca_config.as_ref().and_then(|config| config.node_cert_expiry).unwrap_or(0);
-    if expiry != 0 && i128::from(expiry) < MIN_NODE_VALIDITY.whole_nanoseconds() {
-        return Err(Status::invalid("minimum certificate expiry time is: 1h0m0s"));
-    }
-    let heartbeat = spec.dispatcher.as_ref().and_then(|dispatcher| dispatcher.heartbeat_period).unwrap_or(0);
-    if heartbeat < 0 {
-        return Err(Status::invalid("heartbeat time period cannot be a negative duration"));
-    }
-    let history = spec
-        .orchestration
-        .as_ref()
-        .and_then(|orchestration| orchestration.task_history_retention_limit)
-        .unwrap_or(0);
-    if history < -1 {
-        return Err(Status::invalid("task history retention limit cannot be negative"));
-    }
-    Ok(())
 }
 
 /// Begins a rotation of the root when the settings ask for another one.

@@ -5,7 +5,9 @@ use time::{Duration, OffsetDateTime};
 use super::calls::{IssueAnswer, IssueRequest};
 use crate::identity::authority::NODE_VALIDITY;
 use crate::identity::{AuthorityError, Grant, JoinToken, Role, RootAuthority, new_id};
-use crate::objects::{Certificate, Cluster, Issuance, Membership, Node, NodeId, NodeSpec, ObservedRole};
+use crate::objects::{
+    Availability, Certificate, Cluster, Issuance, Membership, Node, NodeId, NodeSpec, ObservedRole,
+};
 use crate::raft::RaftNode;
 use crate::store::{Transaction, View};
 use crate::wire::Peer;
@@ -108,7 +110,7 @@ fn admit(
         id,
         spec: NodeSpec {
             role: Some(spec_role(role)),
-            availability: request.availability,
+            availability: request.availability.or(Some(Availability::ACTIVE)),
             ..NodeSpec::default()
         },
         membership: Membership::Accepted,

@@ -27,7 +27,7 @@ use super::calls::{
 use super::landscape::Landscape;
 use super::sessions::Sessions;
 use crate::identity::new_id;
-use crate::objects::{Cluster, Node, NodeDescription, NodeId, NodeState, Object, Task, TaskState, Timestamp};
+use crate::objects::{Cluster, Node, NodeDescription, NodeId, NodeState, Object, Timestamp};
 use crate::raft::RaftNode;
 use crate::store::{Event, Transaction, View, Watch};
 use crate::wire::Peer;
@@ -377,14 +377,15 @@ fn message_for(view: &View, node_id: &NodeId, session_id: &str) -> Option<Sessio
 
 /// All nodes that were not known to be down; their state is unknown until they register.
 fn await_all(tx: &mut Transaction<'_>) -> Result<Vec<NodeId>, Status> {
-    let alive: Vec<_> = tx.nodes().iter().filter(|node| !node.is_down()).cloned().collect();
-    let ids = alive.iter().map(|node| node.id.clone()).collect();
-    for node in alive {
-        let mut node = node.as_ref().clone();
-        node.status.state = NodeState::UNKNOWN;
-        node.status.message =
-            "Node moved to \"unknown\" state due to leadership change in cluster".to_owned();
-        tx.update(node)?;
+    let ids: Vec<NodeId> =
+        tx.nodes().iter().filter(|node| !node.is_down()).map(|node| node.id.clone()).collect();
+    for id in &ids {
+        set_state(
+            tx,
+            id.as_str(),
+            NodeState::UNKNOWN,
+            "Node moved to \"unknown\" state due to leadership change in cluster",
+        )?;
     }
     Ok(ids)
 }
@@ -405,8 +406,7 @@ fn register(
     }
     let mut node = node;
     node.description = Some(description.clone());
-    node.status.state = NodeState::READY;
-    node.status.message.clear();
+    node.observe(NodeState::READY, "", now());
     address.clone_into(&mut node.status.addr);
     tx.update(node).map_err(Status::from)
 }
@@ -414,9 +414,10 @@ fn register(
 fn set_state(tx: &mut Transaction<'_>, node_id: &str, state: NodeState, message: &str) -> Result<(), Status> {
     let Some(node) = tx.nodes().get(node_id) else { return Ok(()) };
     let mut node = node.as_ref().clone();
-    node.status.state = state;
-    message.clone_into(&mut node.status.message);
-    tx.update(node).map_err(Status::from)
+    if node.observe(state, message, now()) {
+        tx.update(node)?;
+    }
+    Ok(())
 }
 
 fn found(tx: &Transaction<'_>, node_id: &str) -> Result<Node, Status> {
@@ -424,27 +425,20 @@ fn found(tx: &Transaction<'_>, node_id: &str) -> Result<Node, Status> {
     Ok(node.as_ref().clone())
 }
 
-/// States only grow, and what a task has ended as stays.
+/// What agents said, as far as it is news.
 fn write_down(tx: &mut Transaction<'_>, updates: &[StatusUpdate], writer: &NodeId) -> Result<(), Status> {
     for update in updates {
         let Some(task) = tx.tasks().get(update.task_id.as_str()) else { continue };
-        if update.status.state < task.status.state || is_known(task, update) {
-            continue;
+        let mut task = task.as_ref().clone();
+        if task.observe(update.status.clone(), Some(writer.clone()), now()) {
+            tx.update(task)?;
         }
-        let mut task = Task { ..task.as_ref().clone() };
-        task.status = update.status.clone();
-        task.status.applied_by = Some(writer.clone());
-        task.status.applied_at =
-            Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX));
-        tx.update(task)?;
     }
     Ok(())
 }
 
-fn is_known(task: &Task, update: &StatusUpdate) -> bool {
-    let (known, said) = (&task.status, &update.status);
-    known.state > TaskState::RUNNING && known.state == said.state
-        || known.timestamp == said.timestamp && known.state == said.state && known.container == said.container
+fn now() -> Timestamp {
+    Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX))
 }
 
 /// An address that came over a socket for both families is told as what it is.

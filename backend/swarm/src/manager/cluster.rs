@@ -28,7 +28,7 @@ use crate::identity::{
     CertificateFiles, CertificateRequest, Grant, Identity, JoinToken, NodeKey, Role, RootAuthority,
     UnlockKey, new_id,
 };
-use crate::objects::{Availability, Network, NodeSpec, SwarmSpec};
+use crate::objects::{Availability, NodeSpec, SwarmSpec};
 use crate::store::View;
 use crate::wire::{Incoming, Leader, Source};
 use crate::{Code, Status, objects};
@@ -151,8 +151,6 @@ pub struct InitRequest {
     pub force_new_cluster: bool,
     pub spec: SwarmSpec,
     pub availability: Option<Availability>,
-    /// The network of the routing mesh, when the engine wants one.
-    pub ingress: Option<Network>,
 }
 
 /// `docker swarm join`, with addresses resolved.
@@ -597,14 +595,14 @@ fn found(request: &InitRequest) -> Result<(Identity, Seed), ClusterError> {
         id: node_id.into(),
         spec: NodeSpec {
             role: Some(spec_role(Role::Manager)),
-            availability: request.availability,
+            availability: request.availability.or(Some(Availability::ACTIVE)),
             ..NodeSpec::default()
         },
         observed_role: observed(Role::Manager),
         data_path_port: cluster.data_path_port,
         ..objects::Node::default()
     };
-    Ok((identity, Seed { cluster, node, ingress: request.ingress.clone() }))
+    Ok((identity, Seed { cluster, node, networks: swarm::networks() }))
 }
 
 /// A first certificate, from the first of the managers that gives one.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::look::look;
 use super::roles::{RoleStep, decide, observe};
 use crate::Status;
 use crate::ca::rotation;
@@ -26,8 +27,8 @@ pub struct Seed {
     pub cluster: Cluster,
     /// The manager that makes it.
     pub node: Node,
-    /// The network of the routing mesh.
-    pub ingress: Option<Network>,
+    /// The network of the routing mesh, and those that every node has by itself.
+    pub networks: Vec<Network>,
 }
 
 /// A term of leading.
@@ -54,6 +55,7 @@ impl Lead {
         let lead = Self { dispatcher, broker: LogBroker::new(raft.replica().clone()), tracker, end };
         lead.spawn(roles(raft.clone(), node_id, lead.dispatcher.clone()));
         lead.spawn(rotate(raft.clone()));
+        lead.spawn(look(raft));
         Ok(Arc::new(lead))
     }
 
@@ -90,8 +92,8 @@ fn plant(tx: &mut Transaction<'_>, seed: &Seed) -> Result<(), Status> {
     }
     tx.create(seed.cluster.clone())?;
     tx.create(seed.node.clone())?;
-    if let Some(ingress) = &seed.ingress {
-        tx.create(ingress.clone())?;
+    for network in &seed.networks {
+        tx.create(network.clone())?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub mod calls;
 pub mod cluster;
 mod keeper;
 mod lead;
+mod look;
 mod node;
 mod office;
 mod roles;

@@ -14,10 +14,10 @@ pub(crate) fn from_wire(status: &tonic::Status) -> Status {
 
 fn code_to_wire(code: Code) -> tonic::Code {
     match code {
-        Code::Unknown => tonic::Code::Unknown,
-        Code::InvalidArgument => tonic::Code::InvalidArgument,
+        Code::Unknown | Code::Plain => tonic::Code::Unknown,
+        Code::InvalidArgument | Code::BadParameter => tonic::Code::InvalidArgument,
         Code::DeadlineExceeded => tonic::Code::DeadlineExceeded,
-        Code::NotFound => tonic::Code::NotFound,
+        Code::NotFound | Code::Absent => tonic::Code::NotFound,
         Code::AlreadyExists => tonic::Code::AlreadyExists,
         Code::PermissionDenied => tonic::Code::PermissionDenied,
         Code::ResourceExhausted => tonic::Code::ResourceExhausted,

@@ -47,6 +47,13 @@ impl Containers {
     }
 }
 
+impl Containers {
+    pub fn running(&self) -> Vec<String> {
+        let places = self.places.lock().unwrap();
+        places.iter().filter(|(_, place)| *place.borrow() == Place::Runs).map(|(id, _)| id.clone()).collect()
+    }
+}
+
 impl Executor for Containers {
     type Controller = Container;
 

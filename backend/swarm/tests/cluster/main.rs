@@ -9,4 +9,5 @@ mod identity;
 mod lab;
 mod lock;
 mod membership;
+mod services;
 mod tasks;

@@ -1,6 +1,6 @@
 //! Coming, going, and changing roles.
 
-use drydock_swarm::ask::{Ask, RotateKeys};
+use drydock_swarm::ask::{Ask, RotateKeys, Wish};
 use drydock_swarm::manager::LocalState;
 use drydock_swarm::objects::{NodeState, ObservedRole, Reachability, Role};
 
@@ -116,11 +116,11 @@ fn the_last_manager_is_not_demoted() {
         let node = machine.node(&machine.id()).await.unwrap();
         let mut spec = node.spec.clone();
         spec.role = Some(Role::WORKER);
-        let ask = Ask::UpdateNode {
-            reference: machine.id(),
+        let ask = Ask::Wish(Box::new(Wish::UpdateNode {
+            id: machine.id().into(),
             version: node.meta.version.index,
-            spec: Box::new(spec),
-        };
+            spec,
+        }));
         let error = machine.ask(ask).await.unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -134,7 +134,7 @@ fn a_worker_leaves_and_is_removed_and_its_old_certificate_is_worth_nothing() {
     lab(2, async |mut lab| {
         lab.form(1).await;
         let id = lab.machines[1].id();
-        let ask = Ask::RemoveNode { reference: id.clone(), is_forced: false };
+        let ask = Ask::Wish(Box::new(Wish::RemoveNode { id: id.as_str().into(), is_forced: false }));
         let error = lab.machines[0].ask(ask.clone()).await.unwrap_err().to_string();
         assert_eq!(
             error,

@@ -1,10 +1,10 @@
 //! Tasks on their way: assigned by a leader, run by agents, told back.
 //!
-//! The tasks are put into the store as the scheduler would.
+//! The tasks are put into the store as the scheduler would; they are of no service, so that nothing but their agent acts on them.
 
 use bollard_stubs::models::{TaskSpecContainerSpec, TaskSpecContainerSpecSecrets};
 use drydock_swarm::dispatcher::calls::{LogOptions, LogRequest, LogSelector};
-use drydock_swarm::objects::{Secret, Service, Task, TaskSpec, TaskState};
+use drydock_swarm::objects::{Secret, Task, TaskSpec, TaskState};
 use drydock_swarm::store::Transaction;
 
 use crate::executor::Place;
@@ -36,9 +36,7 @@ fn task(id: &str, node: &str) -> Task {
     };
     let mut task = Task {
         id: id.into(),
-        service_id: Some("service".into()),
         node_id: Some(node.into()),
-        slot: 1,
         desired_state: TaskState::RUNNING,
         spec: TaskSpec { container_spec: Some(container), ..TaskSpec::default() },
         ..Task::default()
@@ -158,21 +156,15 @@ fn a_worker_finds_the_next_leader_and_tells_it_what_the_last_did_not_hear() {
 }
 
 #[test]
-fn logs_of_a_service_come_from_every_node_that_has_tasks_of_it() {
+fn logs_come_from_every_node_that_has_such_tasks() {
     lab(3, async |mut lab| {
         lab.form(1).await;
-        change(&lab, |tx| {
-            let mut service = Service { id: "service".into(), ..Service::default() };
-            service.spec.name = Some("web".into());
-            tx.create(service).unwrap();
-        })
-        .await;
         assign(&lab, "one", 1).await;
         assign(&lab, "two", 2).await;
         is_told(&lab, "one", TaskState::RUNNING).await;
         is_told(&lab, "two", TaskState::RUNNING).await;
         let request = LogRequest {
-            selector: LogSelector { services: vec!["service".into()], ..LogSelector::default() },
+            selector: LogSelector { tasks: vec!["one".into(), "two".into()], ..LogSelector::default() },
             options: LogOptions { stdout: true, ..LogOptions::default() },
         };
         let read = |request: LogRequest| {

@@ -39,11 +39,11 @@ engine() {
     pids+=("$(pgrep --parent "$!" docker-registry)")
 }
 
-# call NAME METHOD PATH FLAG…: one request, its body thrown away; a failure in the body is one, too.
+# call NAME METHOD PATH FLAG…: one request in the newest version that all peers speak, its body thrown away; a failure in the body is one, too.
 call() {
     local name=$1 method=$2 path=$3
     shift 3
-    curl --silent --show-error --fail --request "$method" --unix-socket "$scratch/$name.sock" "$@" "http://d/v1.44$path"
+    curl --silent --show-error --fail --request "$method" --unix-socket "$scratch/$name.sock" "$@" "http://d/v1.41$path"
 }
 
 # timed NAME CASE COMMAND…: its milliseconds added to the case's list.

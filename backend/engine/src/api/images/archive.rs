@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 
-use super::bodies::{blocking, blocking_reader, streamed};
+use super::bodies::{begun, blocking, blocking_reader, streamed};
 use super::query::{all, first, is_true, platform};
 use crate::engine::Engine;
 use crate::error::ApiResult;
@@ -42,6 +42,7 @@ pub async fn load(
     let query = query.unwrap_or_default();
     let platform = if version.is_before(48) { None } else { platform(&query)? };
     let is_quiet = first(&query, "quiet").is_none() || is_true(&query, "quiet");
+    let body = begun(body).await;
     Ok(respond_while(async move |progress: Progress| {
         let progress = Arc::new(progress);
         let teller = progress.clone();

@@ -26,7 +26,8 @@ where
     T: Send + 'static,
     E: Send + 'static,
 {
-    let (sender, receiver) = mpsc::channel(16);
+    // A few mebibytes: on a busy machine each side runs for a while before the other does.
+    let (sender, receiver) = mpsc::channel(64);
     let worker = tokio::task::spawn_blocking(move || work(BodyReader { receiver, chunk: Bytes::new() }));
     let mut body = body.into_data_stream();
     while let Some(chunk) = body.next().await {
@@ -38,6 +39,14 @@ where
     }
     drop(sender);
     worker.await.map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// Waits for a body's first bytes. Who said `Expect: 100-continue` is told to send when they are asked for, and only before the
+/// answer has begun; otherwise such a client (curl) waits a second in vain.
+pub async fn begun(body: Body) -> Body {
+    let mut chunks = body.into_data_stream();
+    let first = chunks.next().await;
+    Body::from_stream(stream::iter(first).chain(chunks))
 }
 
 /// Reads a body to its end: who is refused while it still sends hears of a broken connection, not of the reason.

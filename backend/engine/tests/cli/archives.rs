@@ -122,6 +122,19 @@ fn archives_are_loaded_whatever_they_are_compressed_with() {
 }
 
 #[test]
+fn who_waits_to_be_told_to_send_is_told() {
+    let machine = Machine::new();
+    let path = machine.path("saved.tar");
+    std::fs::write(&path, saved(&machine, &["busybox"])).expect("write");
+    let mut curl = machine.inside("curl");
+    curl.args(["--silent", "--verbose", "--header", "Expect: 100-continue", "--request", "POST"]);
+    curl.arg("--unix-socket").arg(machine.path("docker.sock")).arg("--upload-file").arg(path);
+    let said: crate::machine::Said = curl.arg("http://d/images/load?quiet=1").output().expect("curl").into();
+    assert!(said.err.contains("HTTP/1.1 100 Continue"), "{said:?}");
+    assert!(said.ok().contains("Loaded image: busybox:latest"));
+}
+
+#[test]
 fn a_name_that_is_taken_is_taken_over_and_said_so() {
     let machine = Machine::new();
     let file = machine.path("archive").display().to_string();

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use drydock_swarm::manager::cluster::ClusterError;
+
 use crate::config::{Config, Live};
 use crate::container::Containers;
 use crate::container::defaults::{Defaults, DefaultsError};
@@ -13,6 +15,7 @@ use crate::image::{self, ImageService};
 use crate::metrics::Metrics;
 use crate::network::{self, NetworkService};
 use crate::settings::{self, SettingsError};
+use crate::swarm::{Runner, Swarm};
 use crate::trash::{self, Trash};
 use crate::volume::{self, Volumes};
 
@@ -34,6 +37,8 @@ pub struct Engine {
     pub defaults: Defaults,
     /// What `--metrics-addr` tells.
     pub metrics: Metrics,
+    /// Opened when all the rest is: its tasks are containers.
+    swarm: std::sync::OnceLock<Swarm>,
     /// What SIGHUP may change, as it is now. Written by [`crate::reload`].
     live: RwLock<Arc<Live>>,
     /// The engine is about to end, and its containers with it: no policy starts one again.
@@ -58,6 +63,8 @@ pub enum OpenError {
     Volumes(#[source] volume::OpenError),
     #[error("open the trash")]
     Trash(#[source] trash::OpenError),
+    #[error("take up the swarm: {0}")]
+    Swarm(ClusterError),
     #[error("load containers")]
     Containers(#[source] crate::container::LoadError),
 }
@@ -83,6 +90,7 @@ impl Engine {
         let engine = Arc::new(Self {
             live,
             metrics: Metrics::default(),
+            swarm: std::sync::OnceLock::new(),
             defaults,
             stopping: AtomicBool::new(false),
             config,
@@ -98,11 +106,19 @@ impl Engine {
         });
         crate::build::clear_leftovers(&engine);
         crate::container::restore::restore(&engine).await;
+        let runner = Arc::new(Runner::of(&engine));
+        let swarm = Swarm::open(&engine.config.data_root, runner).map_err(OpenError::Swarm)?;
+        let _ = engine.swarm.set(swarm);
         Ok(engine)
     }
 }
 
 impl Engine {
+    /// This engine's swarm.
+    pub fn swarm(&self) -> Result<&Swarm, ClusterError> {
+        self.swarm.get().ok_or(ClusterError::NoSwarm)
+    }
+
     /// The settings that may change, as they are now.
     pub fn live(&self) -> Arc<Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -30,6 +30,7 @@ pub mod reload;
 pub mod settings;
 pub mod shutdown;
 pub mod stream;
+pub mod swarm;
 pub mod trash;
 pub mod volume;
 pub mod wire;

@@ -1,12 +1,8 @@
 //! Requests no door takes: an endpoint of moby's that is not there yet, one for swarm managers only, or nothing.
 
 use axum::extract::Request;
-use http::StatusCode;
 
 use crate::error::ApiError;
-
-/// Only a swarm manager answers these; this engine is in no swarm.
-const MANAGERS: [&str; 5] = ["nodes", "services", "tasks", "secrets", "configs"];
 
 /// Bytes of a body that are waited for.
 const BODY: usize = 1 << 20;
@@ -26,9 +22,6 @@ fn explain(method: &str, path: &str) -> ApiError {
     }
     let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match (first, second) {
-        ("swarm", "init" | "join" | "unlock") => ApiError::not_implemented(&format!("docker swarm {second}")),
-        ("swarm", _) => not_a_manager(),
-        (first, _) if MANAGERS.contains(&first) => not_a_manager(),
         ("plugins", name) if method == "GET" && !name.is_empty() => {
             ApiError::not_found(format!("plugin \"{name}\" not found"))
         }
@@ -54,14 +47,6 @@ fn slashed(path: &str) -> Option<ApiError> {
     text.map(ApiError::not_found)
 }
 
-fn not_a_manager() -> ApiError {
-    ApiError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect \
-         this node to swarm and try again.",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::explain;
@@ -75,9 +60,7 @@ mod tests {
             ("GET", "/build", 404),
             ("POST", "/containers/json", 404),
             ("GET", "/containers/", 404),
-            ("POST", "/swarm/init", 501),
-            ("GET", "/services", 503),
-            ("GET", "/swarm", 503),
+            ("POST", "/swarm/nonsense", 404),
             ("GET", "/nonsense", 404),
             ("GET", "/containers/host:5000/team/app/json", 404),
             ("GET", "/networks/team/app", 404),

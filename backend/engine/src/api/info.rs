@@ -32,6 +32,7 @@ pub async fn info(
         runtimes(&engine.config, &live),
     ];
     let mut all: Map<String, Value> = parts.into_iter().flatten().collect();
+    all.insert("Swarm".into(), Value::Object(super::swarm::info(&engine).await));
     let security = security(&engine, &live);
     all.insert("SecurityOptions".into(), json!(security));
     all.insert("Warnings".into(), warnings(&engine, &all));
@@ -129,10 +130,6 @@ fn system(engine: &Engine) -> Map<String, Value> {
         "Isolation": "",
         "GenericResources": null,
         "FirewallBackend": { "Driver": "nftables" },
-        "Swarm": {
-            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
-            "RemoteManagers": null,
-        },
     }));
     if !config.default_address_pools.is_empty() {
         let pools = config.default_address_pools.iter();

@@ -13,6 +13,7 @@ pub mod info;
 pub mod networks;
 mod order;
 pub mod query;
+mod swarm;
 mod system;
 mod usage;
 mod volumes;
@@ -45,6 +46,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .merge(build::routes())
         .merge(networks::routes())
         .merge(volumes::routes())
+        .merge(swarm::routes())
         .merge(debug::routes())
         .route_layer(axum::middleware::from_fn_with_state(engine.clone(), crate::metrics::time))
         .fallback(absent::answer)

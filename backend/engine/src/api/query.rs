@@ -76,6 +76,11 @@ impl Filters {
         }
     }
 
+    /// For who reads them by other rules.
+    pub fn into_map(self) -> std::collections::BTreeMap<String, Vec<String>> {
+        self.0.into_iter().collect()
+    }
+
     pub fn get(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }

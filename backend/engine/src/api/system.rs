@@ -28,7 +28,7 @@ async fn ping(State(engine): State<Arc<Engine>>) -> impl IntoResponse {
     let headers = [
         ("docker-experimental", if engine.config.experimental { "true" } else { "false" }),
         ("builder-version", "1"),
-        ("swarm", "inactive"),
+        ("swarm", super::swarm::state(&engine)),
         ("cache-control", "no-cache, no-store, must-revalidate"),
         ("pragma", "no-cache"),
         ("content-type", "text/plain; charset=utf-8"),

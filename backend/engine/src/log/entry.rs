@@ -159,13 +159,16 @@ impl Entry<'_> {
     /// Nine digits of nanoseconds, whatever was written.
     fn stamp(&self) -> String {
         match &self.time {
-            Time::Nanos(nanos) => {
-                let time = OffsetDateTime::from_unix_timestamp_nanos((*nanos).into());
-                rfc3339(time.unwrap_or(OffsetDateTime::UNIX_EPOCH))
-            }
+            Time::Nanos(nanos) => stamp(*nanos),
             Time::Text(text) => padded(text),
         }
     }
+}
+
+/// Nanoseconds since 1970 as a client sees them.
+pub fn stamp(nanos: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(nanos.into());
+    rfc3339(time.unwrap_or(OffsetDateTime::UNIX_EPOCH))
 }
 
 fn padded(time: &str) -> String {

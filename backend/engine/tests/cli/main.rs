@@ -34,6 +34,7 @@ mod storage_drivers;
 mod streams;
 mod surface;
 mod survival;
+mod swarm;
 mod transfers;
 mod trust;
 mod volumes;

@@ -1,0 +1,113 @@
+//! A swarm of one, by the genuine command line.
+
+use crate::machine::Machine;
+
+/// A machine that is a swarm.
+fn swarm() -> Machine {
+    let machine = Machine::new();
+    let said = machine.docker(["swarm", "init", "--advertise-addr", "127.0.0.1"]).ok();
+    assert!(
+        said.contains("is now a manager") && said.contains("docker swarm join --token SWMTKN-1-"),
+        "{said}"
+    );
+    machine
+}
+
+fn running(machine: &Machine, service: &str) -> usize {
+    let filter = format!("label=com.docker.swarm.service.name={service}");
+    machine.docker(["ps", "-q", "--filter", &filter]).ok().lines().count()
+}
+
+#[test]
+fn a_swarm_is_made_shown_and_left() {
+    let machine = swarm();
+    assert_eq!(
+        machine.docker(["info", "-f", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}"]).ok(),
+        "active true"
+    );
+    assert_eq!(
+        machine.docker(["node", "ls", "--format", "{{.Status}} {{.Availability}} {{.ManagerStatus}}"]).ok(),
+        "Ready Active Leader"
+    );
+    assert_eq!(machine.docker(["node", "inspect", "self", "-f", "{{.Spec.Role}}"]).ok(), "manager");
+    let token = machine.docker(["swarm", "join-token", "-q", "worker"]).ok();
+    assert!(token.starts_with("SWMTKN-1-"), "{token}");
+    machine.docker(["swarm", "join-token", "--rotate", "-q", "worker"]).ok();
+    assert_ne!(machine.docker(["swarm", "join-token", "-q", "worker"]).ok(), token);
+    let said = machine.docker(["swarm", "init"]).fails(1);
+    assert!(said.contains("This node is already part of a swarm"), "{said}");
+    let said = machine.docker(["swarm", "leave"]).fails(1);
+    assert!(said.contains("Removing the last manager erases all current state of the swarm"), "{said}");
+    machine.docker(["swarm", "leave", "--force"]).ok();
+    assert_eq!(machine.docker(["info", "-f", "{{.Swarm.LocalNodeState}}"]).ok(), "inactive");
+    let said = machine.docker(["node", "ls"]).fails(1);
+    assert!(said.contains("This node is not a swarm manager"), "{said}");
+}
+
+#[test]
+fn a_services_tasks_are_containers_that_come_back() {
+    let machine = swarm();
+    let create =
+        ["service", "create", "-d", "-q", "--name", "web", "--replicas", "3", "busybox", "sleep", "1000"];
+    machine.docker(create).ok();
+    machine.until("three tasks run", |machine| running(machine, "web") == 3);
+    assert_eq!(
+        machine.docker(["service", "ls", "--format", "{{.Name}} {{.Mode}} {{.Replicas}}"]).ok(),
+        "web replicated 3/3"
+    );
+    let first = machine.docker(["ps", "-q", "-n", "1"]).ok();
+    machine.docker(["kill", &first]).ok();
+    machine.until("another has taken its place", |machine| {
+        running(machine, "web") == 3
+            && machine.docker(["service", "ps", "-q", "web"]).ok().lines().count() == 4
+    });
+    machine.docker(["service", "scale", "-d", "web=1"]).ok();
+    machine.until("one is left", |machine| running(machine, "web") == 1);
+    machine.docker(["service", "rm", "web"]).ok();
+    machine.until("none is left", |machine| machine.docker(["ps", "-aq"]).ok().is_empty());
+}
+
+#[test]
+fn secrets_and_configs_are_files_of_who_may_see_them() {
+    let machine = swarm();
+    assert_eq!(machine.docker_with_input(["secret", "create", "word", "-"], b"hidden").code, 0);
+    assert_eq!(machine.docker_with_input(["config", "create", "page", "-"], b"shown").code, 0);
+    let script = "cat /run/secrets/word; echo; cat /page; echo; sleep 1000";
+    machine
+        .docker([
+            "service", "create", "-d", "-q", "--name", "reader", "--secret", "word", "--config", "page",
+            "busybox", "sh", "-c", script,
+        ])
+        .ok();
+    machine.until("it has read them", |machine| {
+        machine.docker(["service", "logs", "--raw", "reader"]).out == "hidden\nshown\n"
+    });
+    let said = machine.docker(["secret", "rm", "word"]).fails(1);
+    assert!(said.contains("secret 'word' is in use by the following service: reader"), "{said}");
+    assert!(!machine.docker(["secret", "inspect", "word"]).ok().contains("hidden"));
+    machine.docker(["service", "rm", "reader"]).ok();
+    machine.docker(["secret", "rm", "word"]).ok();
+}
+
+#[test]
+fn a_swarm_and_its_tasks_outlive_a_killed_engine() {
+    let mut machine = swarm();
+    machine.docker(["service", "create", "-d", "-q", "--name", "web", "busybox", "sleep", "1000"]).ok();
+    machine.until("it runs", |machine| running(machine, "web") == 1);
+    let before = machine.docker(["ps", "-q"]).ok();
+    machine.kill_engine();
+    machine.start_engine();
+    machine.until("the swarm has its leader again", |machine| machine.docker(["node", "ls"]).code == 0);
+    machine.until("its task is known to run", |machine| {
+        machine.docker(["service", "ls", "--format", "{{.Replicas}}"]).ok() == "1/1"
+    });
+    assert_eq!(machine.docker(["ps", "-q"]).ok(), before);
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_before_it_begins() {
+    let machine = swarm();
+    let said = machine.docker(["service", "create", "-d", "-p", "8080:80", "busybox"]).fails(1);
+    assert!(said.contains("routing mesh") && said.contains("not implemented"), "{said}");
+    assert_eq!(machine.docker(["service", "ls", "-q"]).ok(), "");
+}

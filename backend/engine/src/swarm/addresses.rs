@@ -12,10 +12,11 @@ pub enum AddressError {
     Advertise,
     #[error("listen address must be an IP address or network interface (with optional port number)")]
     Listen,
-    #[error("could not find the system's IP address - specify one with --advertise-addr")]
+    // The command line adds what to do.
+    #[error("could not find the system's IP address")]
     None,
     #[error(
-        "could not choose an IP address to advertise since this system has multiple addresses on different interfaces ({0} on {1} and {2} on {3}) - specify one with --advertise-addr"
+        "could not choose an IP address to advertise since this system has multiple addresses on different interfaces ({0} on {1} and {2} on {3})"
     )]
     Several(IpAddr, String, IpAddr, String),
     #[error("interface {0} has no usable IPv4 or IPv6 address")]

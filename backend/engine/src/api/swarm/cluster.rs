@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use bollard_stubs::models::{SwarmInitRequest, SwarmUnlockRequest, TlsInfo};
 use drydock_swarm::api;
 use drydock_swarm::ask::{Ask, RotateKeys, SwarmUpdate};
+use drydock_swarm::manager::cluster::ClusterError;
 use drydock_swarm::manager::{InitRequest, JoinRequest, LocalState};
 use drydock_swarm::objects::{Availability, Cluster, Reachability, SwarmSpec};
 use http::StatusCode;
@@ -68,8 +69,14 @@ async fn init(State(engine): State<Arc<Engine>>, JsonBody(body): JsonBody<Value>
     let wanted: SwarmInitRequest = crate::api::body::decode(body)?;
     let bad = |error: swarm::AddressError| ApiError::invalid(error.to_string());
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let listen_addr = swarm::listening(&text(&wanted.listen_addr)).map_err(bad)?;
     let is_forced = wanted.force_new_cluster.unwrap_or(false);
+    match engine.swarm()?.local_state() {
+        LocalState::Inactive => {}
+        LocalState::Locked => return Err(ClusterError::Locked.into()),
+        _ if is_forced => {}
+        _ => return Err(ClusterError::Exists.into()),
+    }
+    let listen_addr = swarm::listening(&text(&wanted.listen_addr)).map_err(bad)?;
     let advertise_addr = match swarm::advertised(&text(&wanted.advertise_addr), &listen_addr) {
         Ok(address) => address,
         // The address that it had will do.
@@ -86,7 +93,6 @@ async fn init(State(engine): State<Arc<Engine>>, JsonBody(body): JsonBody<Value>
         force_new_cluster: is_forced,
         spec: wanted.spec.unwrap_or_default(),
         availability: availability(given.as_deref())?,
-        ..InitRequest::default()
     };
     Ok(Json(json!(engine.swarm()?.init(request).await?)))
 }
@@ -181,7 +187,7 @@ pub async fn info(engine: &Engine) -> Map<String, Value> {
         LocalState::Pending => ("pending", String::new()),
         LocalState::Active => ("active", String::new()),
         LocalState::Locked => {
-            let words = drydock_swarm::manager::cluster::ClusterError::Locked.to_string();
+            let words = ClusterError::Locked.to_string();
             ("locked", words)
         }
         LocalState::Error(words) => ("error", words),

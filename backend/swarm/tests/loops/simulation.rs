@@ -1,4 +1,4 @@
-//! Seeded schedules of everything that can happen to a swarm, and what holds through
+//! Thousands of seeded schedules of everything that can happen to a swarm, and what holds through
 //! all of them. A seed that fails is printed; `replay` runs one alone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,23 +23,23 @@ use crate::swarm::{Agent, Swarm, constrain, global, image, scale, spec, template
 const HISTORY: usize = 5;
 
 #[test]
-fn schedules_0_to_299() {
-    run(0..300);
+fn schedules_0_to_999() {
+    run(0..1000);
 }
 
 #[test]
-fn schedules_300_to_599() {
-    run(300..600);
+fn schedules_1000_to_1999() {
+    run(1000..2000);
 }
 
 #[test]
-fn schedules_2000_to_2299() {
-    run(2000..2300);
+fn schedules_2000_to_2999() {
+    run(2000..3000);
 }
 
 #[test]
-fn schedules_3000_to_3299() {
-    run(3000..3300);
+fn schedules_3000_to_3999() {
+    run(3000..4000);
 }
 
 fn run(seeds: std::ops::Range<u64>) {

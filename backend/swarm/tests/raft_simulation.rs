@@ -269,7 +269,7 @@ impl Voyage {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        panic!("no leader in twenty seconds of calm");
+        panic!("no leader in twenty seconds of calm: {:#?}", lock(&self.sea).nodes);
     }
 
     /// Calm: everything that was promised is there, everywhere.

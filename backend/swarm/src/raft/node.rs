@@ -19,12 +19,14 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
+use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
 use super::calls::{Append, Install, RequestVote, To};
+use super::dice::Dice;
 use super::frames::FrameError;
 use super::recovery::force_new_cluster;
 use super::types::{Manager, RaftId, Snapshot, Types, Vote};
@@ -42,6 +44,9 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
 /// A leader whose quorum was silent for longer is none, and a member silent for longer is unreachable.
 pub const SILENCE_LIMIT: Duration = Duration::from_millis(1000);
 const HEARTBEAT_MS: u64 = 100;
+/// So long without a leader, elections may be standing in each other's way.
+const STALEMATE: Duration = Duration::from_millis(1500);
+const LONGEST_DELAY_MS: u64 = 500;
 
 /// What a member is started with.
 #[derive(Debug)]
@@ -347,9 +352,11 @@ impl RaftNode {
 
 impl std::fmt::Debug for RaftNode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let metrics = self.raft.metrics().borrow().clone();
         f.debug_struct("RaftNode")
-            .field("id", &self.id)
             .field("leader", &*self.leader.borrow())
+            .field("raft", &metrics.to_string())
+            .field("running", &metrics.running_state)
             .finish_non_exhaustive()
     }
 }
@@ -393,7 +400,7 @@ type Metrics = openraft::RaftMetrics<RaftId, Manager>;
 /// Publishes where the leader is, until the raft core ends.
 async fn steer(raft: Raft<Types>, id: RaftId, leader: watch::Sender<Leader>, failed: watch::Sender<bool>) {
     let mut metrics = raft.metrics();
-    let mut served_term = None;
+    let (mut served_term, mut lost_since) = (None, None);
     loop {
         let now = metrics.borrow_and_update().clone();
         let seen_at = Instant::now();
@@ -404,9 +411,19 @@ async fn steer(raft: Raft<Types>, id: RaftId, leader: watch::Sender<Leader>, fai
         }
         raft.runtime_config().tick(!is_alone(&now, id));
         let standing = standing(&now, id, served_term);
-        if standing == Standing::Elected && raft.ensure_linearizable().await.is_ok() {
+        if standing == Standing::Elected
+            && timeout(SILENCE_LIMIT, raft.ensure_linearizable())
+                .await
+                .is_ok_and(|caught_up| caught_up.is_ok())
+        {
             served_term = Some(now.current_term);
             continue;
+        }
+        if standing != Standing::Lost {
+            lost_since = None;
+        } else if lost_since.get_or_insert(seen_at).elapsed() > STALEMATE {
+            lost_since = None;
+            stand_for_election(&raft, id, &metrics).await;
         }
         publish(&leader, standing.leader());
         let changed = timeout(SILENCE_LIMIT, metrics.changed()).await;
@@ -418,6 +435,19 @@ async fn steer(raft: Raft<Types>, id: RaftId, leader: watch::Sender<Leader>, fai
             Ok(Ok(())) => {}
             Err(_) => tracing::trace!(silent_ms = seen_at.elapsed().as_millis(), "raft is quiet"),
         }
+    }
+}
+
+/// Asks for votes at a moment of its own. Openraft throws the dice for an election's time once in a member's life and looks at the
+/// clock every tenth of a second: members that fall into the same tick would stand against each other for ever.
+async fn stand_for_election(raft: &Raft<Types>, id: RaftId, metrics: &watch::Receiver<Metrics>) {
+    tokio::time::sleep(Duration::from_millis(Dice.next_u64() % LONGEST_DELAY_MS)).await;
+    let is_wanted = {
+        let now = metrics.borrow();
+        now.current_leader.is_none() && now.membership_config.voter_ids().any(|voter| voter == id)
+    };
+    if is_wanted && let Err(error) = raft.trigger().elect().await {
+        tracing::debug!(%error, "the raft core has ended");
     }
 }
 

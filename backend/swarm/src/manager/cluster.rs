@@ -30,11 +30,13 @@ use crate::identity::{
 };
 use crate::objects::{Availability, NodeSpec, SwarmSpec};
 use crate::store::View;
-use crate::wire::{Incoming, Leader, Source};
+use crate::wire::{Incoming, Leader, NO_LEADER, Source};
 use crate::{Code, Status, objects};
 
 /// How long a verb waits for the node to be what it shall be.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How often a newcomer asks each manager: each answer waits for an election already.
+const ADMISSION_TRIES: usize = 3;
 
 /// What `docker info` calls the local node state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -605,7 +607,7 @@ fn found(request: &InitRequest) -> Result<(Identity, Seed), ClusterError> {
     Ok((identity, Seed { cluster, node, networks: swarm::networks() }))
 }
 
-/// A first certificate, from the first of the managers that gives one.
+/// A first certificate, from the first of the managers that gives one. An election on the other side is waited for.
 async fn admitted(
     remotes: &[String],
     token: &JoinToken,
@@ -613,14 +615,16 @@ async fn admitted(
     source: Source,
 ) -> Result<Identity, ClusterError> {
     let mut last = Status::new(Code::Unavailable, "no manager to join by");
-    for address in remotes {
+    for address in remotes.iter().cycle().take(ADMISSION_TRIES * remotes.len()) {
         let asked = async {
             let root = fetch_root(address, token, source).await?;
             first_identity(address, &root, token, availability, source).await
         };
         match asked.await {
             Ok(identity) => return Ok(identity),
-            Err(status) => last = status,
+            Err(status) if status.message == NO_LEADER => last = status,
+            Err(status) if remotes.len() > 1 => last = status,
+            Err(status) => return Err(status.into()),
         }
     }
     Err(last.into())

@@ -21,6 +21,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a test in namespaces of its own.
 pub fn lab<F: Future<Output = ()>>(machines: usize, test: impl FnOnce(Lab) -> F + Send + 'static) {
+    // Seen when the test fails.
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .with_writer(std::io::stderr)
+        .try_init();
     let body = move || {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root may have namespaces");
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)

@@ -16,6 +16,7 @@
 
 pub mod calls;
 pub mod cluster;
+pub mod error;
 mod keeper;
 mod lead;
 mod look;
@@ -26,5 +27,6 @@ pub mod settings;
 mod supervisor;
 
 pub use cluster::{Cluster, InitRequest, JoinRequest, LocalState};
+pub use error::ClusterError;
 pub use office::Manager;
 pub use settings::Settings;

@@ -67,10 +67,11 @@ pub(super) fn stop(tx: &mut Transaction<'_>, task: &Task, state: TaskState) {
     }
 }
 
-/// A drained node's tasks move at once.
+/// The tasks of a node that is drained, or down, move at once: the delay is for what fails by itself.
 fn delay_after(view: &View, task: &Task) -> Duration {
     let node = task.node_id.as_ref().and_then(|id| view.nodes().get(id.as_str()));
-    if node.is_some_and(|node| node.is_drained()) { Duration::ZERO } else { RestartPolicy::of(task).delay }
+    let moves = node.is_some_and(|node| node.is_drained() || node.is_down());
+    if moves { Duration::ZERO } else { RestartPolicy::of(task).delay }
 }
 
 /// Whether the policy wants another task after this one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drydock_swarm::ask::{Answer, Ask, RotateKeys, SwarmUpdate, Wish};
-use drydock_swarm::manager::cluster::ClusterError;
+use drydock_swarm::manager::ClusterError;
 use drydock_swarm::manager::{Cluster, InitRequest, JoinRequest, Manager};
 use drydock_swarm::objects::{self, NodeState, Role};
 use nix::mount::{MsFlags, mount};

@@ -46,7 +46,7 @@ fn tasks_of_a_node_that_is_down_are_replaced_at_once_and_end_when_it_is_back() {
     swarm.settle();
     swarm.agent("n1", Agent::Silent);
     swarm.node_is("n1", NodeState::DOWN);
-    swarm.settle();
+    swarm.settle_now();
     assert_eq!(swarm.running_on(&web), [("n2".to_owned(), 4)].into());
     let left: Vec<_> =
         swarm.tasks(&web).into_iter().filter(|task| task.node_id == Some("n1".into())).collect();

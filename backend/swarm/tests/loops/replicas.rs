@@ -1,6 +1,6 @@
 //! As many tasks as are wanted, and their records.
 
-use drydock_swarm::objects::{Cluster, NodeState, Task, TaskState};
+use drydock_swarm::objects::{Cluster, Task, TaskState};
 
 use crate::swarm::{Agent, Swarm, global, image, scale, spec};
 
@@ -119,7 +119,9 @@ fn a_new_leader_goes_on_where_the_last_one_stopped() {
     let mut swarm = Swarm::new(2, 1);
     let web = swarm.create(spec("web", 2));
     swarm.settle();
-    swarm.node_is("n1", NodeState::DOWN);
+    let failed = swarm.tasks(&web)[0].id.clone();
+    swarm.report(&failed, TaskState::FAILED);
+    swarm.look();
     let held: Vec<Task> =
         swarm.tasks(&web).iter().filter(|task| task.hold.is_some()).map(|task| Task::clone(task)).collect();
     assert_eq!(held.len(), 1, "the delay of the restart stands in the store");

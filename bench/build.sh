@@ -6,14 +6,7 @@ cd "$(dirname "$0")/.."
 dist="${DIST:-$PWD/dist}"
 rounds="${ROUNDS:-7}"
 peers=$(bench/peers.sh)
-scratch=$(mktemp --directory /tmp/drydock-bench-XXXXXX)
-pids=()
-
-finish() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm --recursive --force "$scratch"
-}
-trap finish EXIT
+. bench/scratch.sh
 
 mkdir --parents "$scratch/busybox/bin" "$scratch/context"
 cp /bin/busybox "$scratch/busybox/bin/"

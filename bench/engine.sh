@@ -6,14 +6,7 @@ cd "$(dirname "$0")/.."
 dist="${DIST:-$PWD/dist}"
 target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gnu/release"
 peers=$(bench/peers.sh)
-scratch=$(mktemp --directory /tmp/drydock-bench-XXXXXX)
-pids=()
-
-finish() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm --recursive --force "$scratch"
-}
-trap finish EXIT
+. bench/scratch.sh
 
 cargo build --quiet --release --package drydock-bench
 cargo build --quiet --release --package drydock-runtime --example bare_clone

@@ -7,14 +7,7 @@ dist="${DIST:-$PWD/dist}"
 rounds="${ROUNDS:-5}"
 kind="${KIND:-noise}"
 peers=$(bench/peers.sh)
-scratch=$(mktemp --directory /tmp/drydock-bench-XXXXXX)
-pids=()
-
-finish() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm --recursive --force "$scratch"
-}
-trap finish EXIT
+. bench/scratch.sh
 
 cat >"$scratch/registry.yml" <<REGISTRY
 version: 0.1

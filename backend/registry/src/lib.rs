@@ -35,6 +35,7 @@ pub use client::{Client, Options};
 pub use error::RegistryError;
 pub use manifest::Manifest;
 pub use platform::Platform;
+pub use pour::Chunks;
 pub use proxies::Proxies;
 pub use pull::{LayerState, PullError, PullEvent, Pulled, Wanted, pull};
 pub use search::{Found, SearchError};

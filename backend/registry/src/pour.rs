@@ -16,7 +16,7 @@ pub(crate) fn body(work: impl FnOnce(Chunks) -> io::Result<()> + Send + 'static)
     let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(4);
     tokio::task::spawn_blocking(move || {
         let failures = sender.clone();
-        let chunks = Chunks { sender, chunk: Vec::with_capacity(CHUNK) };
+        let chunks = Chunks::to(sender);
         if let Err(error) = work(chunks) {
             let _ = failures.blocking_send(Err(error));
         }
@@ -24,10 +24,17 @@ pub(crate) fn body(work: impl FnOnce(Chunks) -> io::Result<()> + Send + 'static)
     reqwest::Body::wrap_stream(stream::poll_fn(move |context| receiver.poll_recv(context)))
 }
 
-/// Collects small writes; what is left is sent by `flush`.
-pub(crate) struct Chunks {
+/// What a blocking thread writes, for a body: collects small writes; what is left is sent by `flush`.
+#[derive(Debug)]
+pub struct Chunks {
     sender: mpsc::Sender<io::Result<Bytes>>,
     chunk: Vec<u8>,
+}
+
+impl Chunks {
+    pub fn to(sender: mpsc::Sender<io::Result<Bytes>>) -> Self {
+        Self { sender, chunk: Vec::with_capacity(CHUNK) }
+    }
 }
 
 impl Write for Chunks {

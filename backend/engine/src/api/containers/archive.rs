@@ -6,12 +6,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use drydock_images::unpack::UnpackError;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::api::images::bodies;
@@ -24,9 +23,6 @@ use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
 
 const STAT: &str = "x-docker-container-path-stat";
-/// Chunks of an archive between the thread that packs it and the client.
-const WINDOW: usize = 8;
-
 pub async fn stat(
     State(engine): State<Arc<Engine>>,
     Path(name): Path<String>,
@@ -128,65 +124,18 @@ pub async fn get(
     Path(name): Path<String>,
     Query(query): Query<Parameters>,
 ) -> ApiResult {
-    let (view, mut headers) = find(&engine, &name, &query)?;
+    let (view, headers) = find(&engine, &name, &query)?;
     let container = engine.containers.find(&name)?;
     let path = query.text("path").unwrap_or_default().to_owned();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-    let body = tar_body(move |output| {
+    let mut response = bodies::streamed("application/x-tar", move |output| {
         let place = view.open_place(&path, names_a_folder(&path))?;
         let mut archive = tar::Builder::new(output);
         copy_out::pack(&mut archive, &place, &base_name(&path))?;
-        archive.finish()
+        archive.into_inner()?.flush()
     });
     crate::container::publish(&engine, &container, "archive-path", []);
-    Ok((StatusCode::OK, headers, body).into_response())
-}
-
-/// A body that a thread writes.
-fn tar_body(write: impl FnOnce(Chunks) -> std::io::Result<()> + Send + 'static) -> Body {
-    let (sender, receiver) = tokio::sync::mpsc::channel(WINDOW);
-    tokio::task::spawn_blocking(move || {
-        let output = Chunks { sender: sender.clone(), buffer: Vec::with_capacity(CHUNK) };
-        if let Err(error) = write(output) {
-            let _ = sender.blocking_send(Err(error));
-        }
-    });
-    Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
-    }))
-}
-
-const CHUNK: usize = 64 << 10;
-
-/// Writes become chunks of a body.
-struct Chunks {
-    sender: tokio::sync::mpsc::Sender<std::io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        self.sender.blocking_send(Ok(chunk.into())).map_err(gone)
-    }
-}
-
-impl Drop for Chunks {
-    fn drop(&mut self) {
-        let _ = self.flush();
-    }
+    response.headers_mut().extend(headers);
+    Ok(response)
 }
 
 /// How much of a refused archive is heard out: who still sends would see a closed connection and not the answer.
@@ -253,15 +202,14 @@ pub async fn export(State(engine): State<Arc<Engine>>, Path(name): Path<String>)
     let id = container.id.to_string();
     let root = engine.images.mount_rootfs(&id).map_err(|error| internal(&error))?;
     crate::container::publish(&engine, &container, "export", []);
-    let body = tar_body(move |output| {
-        let packed = drydock_images::pack(&root, output, drydock_images::Deleted::LeftOut);
+    Ok(bodies::streamed("application/octet-stream", move |mut output| {
+        let packed = drydock_images::pack(&root, &mut output, drydock_images::Deleted::LeftOut);
         if !container.status().is_live() {
             let _ = engine.images.unmount_rootfs(&id);
         }
-        packed.map(drop).map_err(std::io::Error::other)
-    });
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((headers, body).into_response())
+        packed.map_err(std::io::Error::other)?;
+        output.flush()
+    }))
 }
 
 pub async fn changes(State(engine): State<Arc<Engine>>, Path(name): Path<String>) -> ApiResult<Response> {

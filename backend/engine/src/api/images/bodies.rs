@@ -1,10 +1,11 @@
 //! Bodies that are archives: read and written on blocking threads while they travel.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{Buf, Bytes};
+use drydock_registry::Chunks;
 use futures_util::{StreamExt, stream};
 use http::header;
 use tokio::sync::mpsc;
@@ -95,12 +96,12 @@ impl Read for Failing {
 /// Answers with what blocking work writes. A failure cuts the body short, which the client sees.
 pub fn streamed<E: std::error::Error + Send + 'static>(
     kind: &'static str,
-    work: impl FnOnce(ChunkWriter) -> Result<(), E> + Send + 'static,
+    work: impl FnOnce(Chunks) -> Result<(), E> + Send + 'static,
 ) -> Response {
     let (sender, mut receiver) = mpsc::channel(8);
     tokio::task::spawn_blocking(move || {
         let failures = sender.clone();
-        let writer = ChunkWriter { sender, chunk: Vec::with_capacity(CHUNK) };
+        let writer = Chunks::to(sender);
         if let Err(error) = work(writer) {
             let text = crate::error::chain(&error);
             tracing::error!(error = text, "archive");
@@ -109,34 +110,6 @@ pub fn streamed<E: std::error::Error + Send + 'static>(
     });
     let chunks = stream::poll_fn(move |context| receiver.poll_recv(context));
     ([(header::CONTENT_TYPE, kind)], Body::from_stream(chunks)).into_response()
-}
-
-const CHUNK: usize = 256 * 1024;
-
-/// Collects small writes into chunks. What is left is sent by `flush`.
-#[derive(Debug)]
-pub struct ChunkWriter {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    chunk: Vec<u8>,
-}
-
-impl Write for ChunkWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.chunk.extend_from_slice(bytes);
-        if self.chunk.len() >= CHUNK {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        let sent = self.sender.blocking_send(Ok(Bytes::from(chunk)));
-        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client went away"))
-    }
 }
 
 /// The pairs of a query, decoded, in order and with repetitions.

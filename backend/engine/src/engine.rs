@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use drydock_swarm::manager::cluster::ClusterError;
+use drydock_swarm::manager::ClusterError;
 
 use crate::config::{Config, Live};
 use crate::container::Containers;

@@ -152,6 +152,8 @@ async fn serve(
     tracing::info!("Processing signal 'terminated'");
     stop.cancel();
     serving.await.context("stop serving")?;
+    // Before the containers: the swarm must not take their end for a failure, and make others.
+    engine.swarm()?.stop().await;
     shutdown::run(&engine).await;
     tracing::info!("Daemon shutdown complete");
     Ok(())

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bollard_stubs::models::{NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use drydock_swarm::manager::ClusterError;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -68,6 +69,14 @@ async fn create(
         body.insert("Name".to_owned(), "".into());
     }
     let request: NetworkCreateRequest = decode(body.into())?;
+    if request.driver.as_deref() == Some("overlay") {
+        match engine.swarm()?.manager() {
+            Ok(_) => return Err(ApiError::not_implemented("an overlay network")),
+            // Refused as any network that cannot be made.
+            Err(ClusterError::NotInSwarm) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let created = engine.networks.create(request).await?;
     let answer = json!({ "Id": created.id, "Warning": created.warning });
     Ok((StatusCode::CREATED, Json(answer)).into_response())

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use drydock_swarm::agent::Assets;
 use drydock_swarm::objects::{Task, TaskSpecContainerSpec};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MsFlags, mount};
+
+use crate::volume::device::{is_mounted, unmount};
 
 /// Where secrets without a path of their own are.
 const SECRETS: &str = "/run/secrets";
@@ -52,7 +54,8 @@ pub fn place(folder: &Path, task: &Task, assets: &Assets) -> Result<Vec<Placed>,
         return Ok(Vec::new());
     }
     let kept = |source| AssetError::Keep { path: folder.to_owned(), source };
-    if !folder.exists() {
+    // A folder alone may be what a failure or a restart of the machine left: it is on a disk.
+    if !is_mounted(folder) {
         fs::create_dir_all(folder).map_err(kept)?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         mount(Some("tmpfs"), folder, Some("tmpfs"), flags, Some("mode=0700"))
@@ -74,8 +77,7 @@ pub fn clear(folder: &Path) {
     if !folder.exists() {
         return;
     }
-    let _ = umount2(folder, MntFlags::MNT_DETACH);
-    if let Err(error) = fs::remove_dir_all(folder) {
+    if let Err(error) = unmount(folder).and_then(|()| fs::remove_dir_all(folder)) {
         tracing::error!(path = %folder.display(), %error, "a task's secrets stay");
     }
 }

@@ -3,13 +3,14 @@
 //! Each verb begins with what is there: the engine may have been restarted between any two.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use drydock_images::Named;
 use drydock_swarm::agent::Assets;
 use drydock_swarm::agent::executor::{Controller, Exit, Observed, TaskError};
 use drydock_swarm::dispatcher::calls::{LogLine, LogOptions};
 use drydock_swarm::objects::{ContainerStatus, EndpointPortConfig, Task};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
 use super::{assets, lines, task};
@@ -18,11 +19,10 @@ use crate::container::stop::{self, How, StopError};
 use crate::container::{Container, FindError, create, start};
 use crate::engine::Engine;
 use crate::error::chain;
+use crate::events::Message;
 use crate::image::progress::Progress;
 use crate::image::{LookupError, PullRequest};
 
-/// How often a health check is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 const UNHEALTHY: &str = "unhealthy container";
 
 #[derive(Debug)]
@@ -70,20 +70,13 @@ impl TaskController {
             Err(error) => return Err(fatal(&error)),
         }
         let name = Named::parse(reference).map_err(|error| fatal(&error))?.or_latest();
-        let (lines, mut said) = mpsc::unbounded_channel();
-        let progress = Progress::new(lines);
-        let drained = tokio::spawn(async move { while said.recv().await.is_some() {} });
+        // Nobody reads how far it is.
+        let progress = Progress::new(mpsc::unbounded_channel().0);
         let request = PullRequest { name, platform: None, credentials: None };
-        let pulled = engine.images.pull(&request, &progress).await;
-        drop(progress);
-        let _ = drained.await;
-        match pulled {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::warn!(image = reference, "{}", chain(&error));
-                Err(TaskError::Fatal(format!("No such image: {reference}")))
-            }
-        }
+        engine.images.pull(&request, &progress).await.map_err(|error| {
+            tracing::warn!(image = reference, "{}", chain(&error));
+            TaskError::Fatal(format!("No such image: {reference}"))
+        })
     }
 
     fn files(&self, engine: &Engine) -> Result<Vec<assets::Placed>, TaskError> {
@@ -91,36 +84,56 @@ impl TaskController {
         assets::place(&assets::folder(&engine.config.exec_root, &task), &task, &self.assets)
             .map_err(|error| fatal(&error))
     }
+}
 
-    /// Waits while a health check has not decided.
-    async fn healthy(&self, container: &Container) -> Result<(), TaskError> {
+/// What a container's health check says, followed by the engine's events.
+struct Health<'a> {
+    container: &'a Container,
+    news: Receiver<Arc<Message>>,
+}
+
+impl<'a> Health<'a> {
+    /// Listens before anything is looked at: no change is missed.
+    fn of(engine: &Engine, container: &'a Container) -> Self {
+        Self { container, news: engine.events.subscribe().1 }
+    }
+
+    /// The status of the check of a container that runs; `None` without a check, or when it has ended.
+    fn status(&self) -> Option<String> {
+        let record = self.container.record();
+        let health = record.state.health.as_ref().filter(|_| record.state.status.is_live());
+        health.map(|health| health.status.clone())
+    }
+
+    async fn changed(&mut self) {
         loop {
-            let (is_live, status) = {
-                let record = container.record();
-                let health = record.state.health.as_ref().map(|health| health.status.clone());
-                (record.state.status.is_live(), health)
-            };
-            match status.as_deref() {
+            match self.news.recv().await {
+                Ok(message) if message.actor.id != self.container.id.as_str() => {}
+                Ok(message) if message.action.starts_with("health_status") || message.action == "die" => {
+                    return;
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits while the check has not decided. A container that ended is waited for elsewhere, and tells its code.
+    async fn decided(mut self) -> Result<(), TaskError> {
+        loop {
+            match self.status().as_deref() {
                 Some("unhealthy") => return Err(TaskError::Fatal(UNHEALTHY.to_owned())),
-                Some("starting") if is_live => tokio::time::sleep(LOOK).await,
-                // One that ended is waited for, and tells its code.
+                Some("starting") => self.changed().await,
                 _ => return Ok(()),
             }
         }
     }
 
-    async fn ill(container: &Container) {
-        loop {
-            let is_ill =
-                container.record().state.health.as_ref().is_some_and(|health| health.status == "unhealthy");
-            if is_ill && container.status().is_live() {
-                return;
-            }
-            // Without a check there is nothing to look at.
-            if container.record().state.health.is_none() {
-                return std::future::pending().await;
-            }
-            tokio::time::sleep(LOOK * 4).await;
+    /// Returns when the container runs and is ill.
+    async fn ill(mut self) {
+        while self.status().as_deref() != Some("unhealthy") {
+            self.changed().await;
         }
     }
 }
@@ -155,12 +168,13 @@ impl Controller for TaskController {
                 Err(error) => return Err(TaskError::Fatal(crate::error::ApiError::from(error).message)),
             }
         }
-        self.healthy(&container).await
+        Health::of(&engine, &container).decided().await
     }
 
     async fn wait(&self) -> Result<Exit, TaskError> {
         let engine = self.engine()?;
         let container = self.there(&engine)?;
+        let ill = Health::of(&engine, &container).ill();
         drop(engine);
         let mut phase = container.phase();
         let ended = async {
@@ -169,7 +183,7 @@ impl Controller for TaskController {
         };
         tokio::select! {
             code = ended => Ok(Exit { code, message: String::new() }),
-            () = Self::ill(&container) => {
+            () = ill => {
                 self.shutdown().await?;
                 let code = i64::from(container.record().state.exit_code);
                 Ok(Exit { code, message: UNHEALTHY.to_owned() })

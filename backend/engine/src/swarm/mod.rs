@@ -12,6 +12,7 @@ mod task;
 
 pub use addresses::{AddressError, advertised, listening, towards};
 pub use lines::{Details, line};
+pub use task::TASK_LABEL;
 
 use std::sync::{Arc, Weak};
 

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use super::assets::Placed;
 use crate::container::create::Wanted;
 
+/// The label by which a container is known as a task's; its value is the task's id.
+pub const TASK_LABEL: &str = "com.docker.swarm.task.id";
+
 /// Why a task cannot become a container.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
@@ -46,7 +49,7 @@ fn config(task: &Task, spec: &TaskSpecContainerSpec) -> Value {
         ("com.docker.swarm.service.id", task.service_id.as_ref().map(ToString::to_string)),
         ("com.docker.swarm.service.name", Some(task.service_annotations.name.clone())),
         ("com.docker.swarm.task", Some(String::new())),
-        ("com.docker.swarm.task.id", Some(task.id.to_string())),
+        (TASK_LABEL, Some(task.id.to_string())),
         ("com.docker.swarm.task.name", Some(task.full_name())),
     ];
     labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), json!(value.unwrap_or_default()))));

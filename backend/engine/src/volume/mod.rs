@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::events::Events;
 use crate::id::Id;
 
-mod device;
+pub mod device;
 mod seed;
 
 pub use seed::{SeedError, seed};

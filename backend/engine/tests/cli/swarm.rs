@@ -61,6 +61,11 @@ fn a_services_tasks_are_containers_that_come_back() {
         running(machine, "web") == 3
             && machine.docker(["service", "ps", "-q", "web"]).ok().lines().count() == 4
     });
+    machine.docker(["run", "-d", "--init", "--name", "plain", "busybox", "sleep", "1000"]).ok();
+    let plain = machine.docker(["ps", "--filter", "is-task=false", "--format", "{{.Names}}"]).ok();
+    assert_eq!(plain, "plain");
+    assert_eq!(machine.docker(["ps", "-q", "--filter", "is-task=true"]).ok().lines().count(), 3);
+    machine.docker(["rm", "-f", "plain"]).ok();
     machine.docker(["service", "scale", "-d", "web=1"]).ok();
     machine.until("one is left", |machine| running(machine, "web") == 1);
     machine.docker(["service", "rm", "web"]).ok();
@@ -85,7 +90,9 @@ fn secrets_and_configs_are_files_of_who_may_see_them() {
     let said = machine.docker(["secret", "rm", "word"]).fails(1);
     assert!(said.contains("secret 'word' is in use by the following service: reader"), "{said}");
     assert!(!machine.docker(["secret", "inspect", "word"]).ok().contains("hidden"));
+    assert!(machine.mounts().contains("/swarm/"), "secrets lie in memory alone");
     machine.docker(["service", "rm", "reader"]).ok();
+    machine.until("nothing of them is left", |machine| !machine.mounts().contains("/swarm/"));
     machine.docker(["secret", "rm", "word"]).ok();
 }
 
@@ -105,9 +112,31 @@ fn a_swarm_and_its_tasks_outlive_a_killed_engine() {
 }
 
 #[test]
+fn a_task_whose_health_check_fails_is_replaced() {
+    let machine = swarm();
+    let check = ["--health-cmd", "test ! -e /ill", "--health-interval", "100ms", "--health-retries", "1"];
+    let words =
+        [&["service", "create", "-d", "-q", "--name", "web"], &check[..], &["busybox", "sleep", "1000"]];
+    machine.docker_words(&words.concat()).ok();
+    machine.until("it is healthy", |machine| {
+        machine.docker(["service", "ls", "--format", "{{.Replicas}}"]).ok() == "1/1"
+    });
+    let first = machine.docker(["ps", "-q"]).ok();
+    machine.docker(["exec", &first, "touch", "/ill"]).ok();
+    machine.until("another has taken its place", |machine| {
+        let now = machine.docker(["ps", "-q"]).ok();
+        now != first && now.lines().count() == 1
+    });
+    let errors = machine.docker(["service", "ps", "--no-trunc", "--format", "{{.Error}}", "web"]).ok();
+    assert!(errors.contains("unhealthy container"), "{errors}");
+}
+
+#[test]
 fn what_is_not_there_yet_is_refused_before_it_begins() {
     let machine = swarm();
     let said = machine.docker(["service", "create", "-d", "-p", "8080:80", "busybox"]).fails(1);
     assert!(said.contains("routing mesh") && said.contains("not implemented"), "{said}");
     assert_eq!(machine.docker(["service", "ls", "-q"]).ok(), "");
+    let said = machine.docker(["network", "create", "-d", "overlay", "net"]).fails(1);
+    assert!(said.contains("an overlay network is not implemented"), "{said}");
 }

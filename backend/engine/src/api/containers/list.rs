@@ -13,6 +13,7 @@ use crate::container::record::Status;
 use crate::container::{Container, Record, inspect as shape, links, summary};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::swarm::TASK_LABEL;
 
 const FILTERS: [&str; 16] = [
     "ancestor",
@@ -158,7 +159,7 @@ impl<'a> Selection<'a> {
             && filters.any("network", |network| on_network(record, network))
             && filters.any("publish", |port| publishes(record, port))
             && filters.any("expose", |port| exposes(record, port))
-            && filters.flag("is-task") != Some(true)
+            && filters.flag("is-task").is_none_or(|wanted| wanted == is_task(record))
             && self.since.as_ref().is_none_or(|since| record.created > *since)
             && self.before.as_ref().is_none_or(|before| record.created < *before)
             && self.descends(engine, record)
@@ -170,6 +171,11 @@ impl<'a> Selection<'a> {
             || self.ancestors.contains(&record.image_id)
             || wanted.contains(&record.config.image)
     }
+}
+
+/// Made by the swarm.
+fn is_task(record: &Record) -> bool {
+    record.config.labels.contains_key(TASK_LABEL)
 }
 
 fn uses_volume(record: &Record, volume: &str) -> bool {

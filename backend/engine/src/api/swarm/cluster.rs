@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use bollard_stubs::models::{SwarmInitRequest, SwarmUnlockRequest, TlsInfo};
 use drydock_swarm::api;
 use drydock_swarm::ask::{Ask, RotateKeys, SwarmUpdate};
-use drydock_swarm::manager::cluster::ClusterError;
+use drydock_swarm::manager::ClusterError;
 use drydock_swarm::manager::{InitRequest, JoinRequest, LocalState};
 use drydock_swarm::objects::{Availability, Cluster, Reachability, SwarmSpec};
 use http::StatusCode;
@@ -19,7 +19,7 @@ use crate::api::body::JsonBody;
 use crate::api::query::Parameters;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
-use crate::swarm;
+use crate::swarm::{self, Swarm};
 
 pub fn routes() -> Router<Arc<Engine>> {
     Router::new()
@@ -206,22 +206,26 @@ pub async fn info(engine: &Engine) -> Map<String, Value> {
     info.insert("ControlAvailable".into(), json!(swarm.is_manager()));
     info.insert("RemoteManagers".into(), json!(remotes));
     if swarm.is_manager() {
-        count(&mut info, engine).await;
+        count(&mut info, swarm).await;
     }
     info
 }
 
 /// What only a manager can tell, while there is a leader.
-async fn count(info: &mut Map<String, Value>, engine: &Engine) {
-    let Ok(swarm) = engine.swarm() else { return };
-    match (swarm.nodes().await, swarm.inspect().await) {
-        (Ok(nodes), Ok(cluster)) => {
-            let managers = nodes.iter().filter_map(|node| node.manager_status.as_ref());
-            let reachable = managers.filter(|status| status.reachability == Reachability::REACHABLE).count();
-            info.insert("Nodes".into(), json!(nodes.len()));
-            info.insert("Managers".into(), json!(reachable));
-            info.insert("Cluster".into(), json!(api::cluster(&cluster, &issuer(&cluster))));
+async fn count(info: &mut Map<String, Value>, swarm: &Swarm) {
+    let counted = swarm.read(|view, reading| {
+        let nodes: Vec<_> = view.nodes().iter().map(|node| reading.node(node)).collect();
+        let managers = nodes.iter().filter_map(|node| node.manager_status.as_ref());
+        let reachable = managers.filter(|status| status.reachability == Reachability::REACHABLE).count();
+        (nodes.len(), reachable, view.cluster().cloned())
+    });
+    match counted.await {
+        Ok((nodes, managers, cluster)) => {
+            info.insert("Nodes".into(), json!(nodes));
+            info.insert("Managers".into(), json!(managers));
+            let cluster = cluster.map(|cluster| api::cluster(&cluster, &issuer(&cluster)));
+            info.insert("Cluster".into(), json!(cluster));
         }
-        (Err(error), _) | (_, Err(error)) => drop(info.insert("Error".into(), json!(error.to_string()))),
+        Err(error) => drop(info.insert("Error".into(), json!(error.to_string()))),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use drydock_swarm::api::filter::Filters;
 use drydock_swarm::ask::{Answer, Ask, Wish};
-use drydock_swarm::manager::cluster::ClusterError;
+use drydock_swarm::manager::ClusterError;
 use drydock_swarm::objects::Stored;
 use drydock_swarm::store::View;
 use drydock_swarm::{Status, api};

@@ -67,13 +67,12 @@ async fn inspect(
 
 /// What this engine cannot carry out yet is refused before anything is promised.
 fn check(spec: &ServiceSpec) -> ApiResult<()> {
-    let template = spec.task_template.clone().unwrap_or_default();
-    let networks = template.networks.iter().chain(&spec.networks).flatten();
-    if networks.count() > 0 {
+    let of_tasks = spec.task_template.iter().flat_map(|template| &template.networks);
+    if of_tasks.chain(&spec.networks).any(|networks| !networks.is_empty()) {
         return Err(ApiError::not_implemented("a service on an overlay network"));
     }
-    let ports = spec.endpoint_spec.iter().flat_map(|endpoint| endpoint.ports.iter().flatten());
-    if ports.into_iter().any(|port| port.publish_mode != Some(PublishMode::HOST)) {
+    let mut ports = spec.endpoint_spec.iter().flat_map(|endpoint| endpoint.ports.iter().flatten());
+    if ports.any(|port| port.publish_mode != Some(PublishMode::HOST)) {
         return Err(ApiError::not_implemented("a port of the routing mesh (publish it with mode=host)"));
     }
     Ok(())

@@ -30,8 +30,16 @@ const FEATURES: &[&str] = &[
     "--enable-sign-ext",
 ];
 
-/// Small first. Nothing lies below the linker's stack, so the lowest addresses are never meant.
-const SMALLER: &[&str] = &["-Oz", "--converge", "--low-memory-unused"];
+/// Small first, as it is sent: functions that are called once stay whole, which brotli makes more of. Nothing lies below the
+/// linker's stack, so the lowest addresses are never meant.
+const SMALLER: &[&str] = &[
+    "-Os",
+    "--converge",
+    "--low-memory-unused",
+    "--one-caller-inline-max-function-size=20",
+    "--strip-producers",
+    "--strip-target-features",
+];
 
 /// Panics trap without words: a browser's reader has no use for file names and line numbers of this code; a debug
 /// build says them.

@@ -108,6 +108,21 @@ pub async fn delete_node(session: &str, node: &str) -> Answer<()> {
     done(send("DELETE", &node_path(session, node), None).await)
 }
 
+/// What the node's cable, or the way from it to `other`, loses of a hundred packets.
+pub async fn set_loss(session: &str, node: &str, other: Option<&str>, loss: u8) -> Answer<()> {
+    let mut path = format!("/sessions/{}/links/{}", escape(session), escape(node));
+    if let Some(other) = other {
+        path = format!("{path}/{}", escape(other));
+    }
+    done(send("PUT", &path, Some(Body { text: format!("{{\"loss\":{loss}}}"), ..Body::empty() })).await)
+}
+
+/// `kind` is empty for a pcap file, and `/ws` for lines.
+pub fn capture_path(session: &str, node: &str, kind: &str, interface: &str, filter: &str) -> String {
+    let (interface, filter) = (escape(interface), escape(filter));
+    format!("{}/capture{kind}?interface={interface}&filter={filter}", node_path(session, node))
+}
+
 pub async fn terminals(session: &str, node: &str) -> Answer<Vec<Terminal>> {
     get(&format!("{}/terminals", node_path(session, node))).await
 }

@@ -1,7 +1,7 @@
 //! The topology drawing as a list of SVG elements, parents before what is in them. A key stands for the same thing
 //! from one list to the next, so that what moves can be seen moving.
 
-use crate::drawing::{CARD, ContainerBox, Drawing, HEADER, NodeBox, Rail};
+use crate::drawing::{CARD, ContainerBox, Drawing, HEADER, NodeBox, Rail, told};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
@@ -19,8 +19,19 @@ pub struct Shape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chosen {
     Node(String),
-    Container { node: String, id: String },
-    Network { node: String, id: String },
+    Container {
+        node: String,
+        id: String,
+    },
+    Network {
+        node: String,
+        id: String,
+    },
+    /// The way between two nodes.
+    Link {
+        node: String,
+        other: String,
+    },
 }
 
 impl Chosen {
@@ -29,7 +40,17 @@ impl Chosen {
             Self::Node(node) => format!("node/{node}"),
             Self::Container { node, id } => format!("container/{node}/{id}"),
             Self::Network { node, id } => format!("network/{node}/{id}"),
+            Self::Link { node, other } => format!("link/{node}/{other}"),
         }
+    }
+
+    /// The instance it is on, or begins at.
+    pub fn node(&self) -> &str {
+        let (Self::Node(node)
+        | Self::Container { node, .. }
+        | Self::Network { node, .. }
+        | Self::Link { node, .. }) = self;
+        node
     }
 
     pub fn read(key: &str) -> Option<Self> {
@@ -40,6 +61,7 @@ impl Chosen {
             ("node", None) => Some(Self::Node(node)),
             ("container", Some(id)) => Some(Self::Container { node, id }),
             ("network", Some(id)) => Some(Self::Network { node, id }),
+            ("link", Some(other)) => Some(Self::Link { node, other }),
             _ => None,
         }
     }
@@ -50,8 +72,9 @@ pub fn shapes(drawing: &Drawing, chosen: Option<&Chosen>) -> Vec<Shape> {
     let mut list = List { shapes: Vec::new(), chosen: chosen.map(Chosen::key).unwrap_or_default() };
     let switch = drawing.switch;
     list.rect("switch", "", "switch-bar", [switch.x, switch.y, switch.width, switch.height], 6);
-    let middle = (switch.x + switch.width / 2.0, switch.y + switch.height / 2.0 + 4.0);
+    let middle = (switch.x + switch.width / 2.0, switch.y + 19.0);
     list.text("switch-name", "", "switch-name", middle, "middle", "session network");
+    list.along_switch(drawing);
     drawing.nodes.iter().for_each(|node| list.node(node));
     list.shapes
 }
@@ -125,6 +148,64 @@ impl List {
         key
     }
 
+    /// Overlays, and faults between nodes.
+    fn along_switch(&mut self, drawing: &Drawing) {
+        let switch = drawing.switch;
+        for overlay in &drawing.overlays {
+            let group = format!("overlay/{}", overlay.network);
+            self.group(&group, "", &format!("rail hue-{}", overlay.hue));
+            let line = [switch.x + 4.0, overlay.y - 1.5, switch.width - 8.0, 3.0];
+            self.rect(&format!("{group}/line"), &group, "rail-line", line, 1);
+            let at = (overlay.label_x, overlay.y - 5.0);
+            self.text(&format!("{group}/name"), &group, "rail-name", at, "start", &overlay.name);
+        }
+        for row in &drawing.faults {
+            let what = Chosen::Link { node: row.one.clone(), other: row.other.clone() };
+            let class = if row.is_cut { "fault-row fault-cut" } else { "fault-row" };
+            let key = self.button(&what, "", class, row.text.clone());
+            let hit = [row.label_x - 8.0, row.y - 15.0, switch.width - row.label_x + switch.x, 20.0];
+            self.rect(&format!("{key}/hit"), &key, "hit", hit, 5);
+            let at = (row.label_x, row.y - 1.0);
+            self.text(&format!("{key}/text"), &key, "fault-text", at, "start", &row.text);
+        }
+    }
+
+    /// From the switch to the node: its cable, whole or not, and the overlays it is on.
+    fn links(&mut self, node: &NodeBox, group: &str) {
+        let of = |part: &str| format!("{group}/{part}");
+        let (plug, width, left) = (HEADER / 2.0, 2.0 + node.weight, node.cable_x);
+        let half = width / 2.0;
+        self.rect(
+            &of("down"),
+            group,
+            "cable",
+            [left + 1.0 - half, node.cable_top, width, plug - node.cable_top],
+            0,
+        );
+        match node.loss {
+            0 => self.rect(&of("in"), group, "cable", [left, plug - half, -left, width], 0),
+            // What is left of it sticks out at both ends.
+            loss => {
+                let class = if loss >= 100 { "cable-end cable-cut" } else { "cable-end" };
+                self.rect(&of("here"), group, class, [left, plug - half, 4.0, width], 0);
+                self.rect(&of("there"), group, class, [-4.0, plug - half, 4.0, width], 0);
+                let mark = of("fault");
+                let class = if loss >= 100 { "fault-mark fault-cut" } else { "fault-mark" };
+                self.group(&mark, group, class);
+                let (sign, size) = if loss >= 100 { ("✕", 4.5) } else { ("%", 4.0) };
+                self.text(&of("fault/sign"), &mark, "fault-sign", (left / 2.0, plug + size), "middle", sign);
+            }
+        }
+        for join in &node.joins {
+            let key = of(&format!("join/{}", join.network));
+            self.group(&key, group, &format!("rail hue-{}", join.hue));
+            let down = [join.x - 1.0, join.top, 2.0, join.rail_y - join.top + 1.0];
+            self.rect(&format!("{key}/down"), &key, "rail-line", down, 0);
+            let across = [join.x - 1.0, join.rail_y - 1.0, join.rail_x - join.x + 1.0, 2.0];
+            self.rect(&format!("{key}/in"), &key, "rail-line", across, 0);
+        }
+    }
+
     fn node(&mut self, node: &NodeBox) {
         let name = &node.name;
         let (frame, plug) = (node.frame, HEADER / 2.0);
@@ -136,25 +217,29 @@ impl List {
         ];
         self.push(&group, "", "g", attributes);
         let of = |part: &str| format!("{group}/{part}");
-        self.rect(
-            &of("down"),
-            &group,
-            "cable",
-            [node.cable_x, node.cable_top, 2.0, plug - node.cable_top],
-            0,
-        );
-        self.rect(&of("in"), &group, "cable", [node.cable_x, plug - 1.0, -node.cable_x, 2.0], 0);
         self.rect(&of("frame"), &group, "node-frame", [0.0, 0.0, frame.width, frame.height], 10);
+        let links = of("links");
+        self.group(&links, &group, "links");
+        self.links(node, &links);
         self.circle(&of("plug"), &group, "plug", (0.0, plug), "4");
-        let label = format!("{}, {}, {}", node.hostname, node.ip, node.state);
+        let fault = if node.loss > 0 { format!("cable {}", told(node.loss)) } else { String::new() };
+        let told = if fault.is_empty() { String::new() } else { format!(", {fault}") };
+        let label = format!("{}, {}, {}{told}", node.hostname, node.ip, node.state);
         let plate = self.button(&Chosen::Node(name.clone()), &group, "node-name-plate", label);
         self.rect(&of("hit"), &plate, "hit", [4.0, 4.0, frame.width - 8.0, HEADER - 8.0], 8);
         self.text(&of("hostname"), &plate, "drawn-title", (16.0, 22.0), "start", &node.hostname);
         self.text(&of("ip"), &plate, "drawn-mono", (16.0, 39.0), "start", &node.ip);
         let right = frame.width - 14.0;
         self.text(&of("role"), &plate, "drawn-role", (right, 22.0), "end", &node.role);
-        let state = if node.state == "ready" { "" } else { &node.state };
-        self.text(&of("state"), &plate, "drawn-soft", (right, 39.0), "end", state);
+        let beside = 26.0 + node.ip.len() as f64 * 7.0;
+        self.text(&of("rate"), &plate, "drawn-rate", (beside, 39.0), "start", &node.rate);
+        let (class, state) = match (node.loss, node.state.as_str()) {
+            (100.., _) => ("drawn-fault fault-cut", fault.as_str()),
+            (1.., _) => ("drawn-fault", fault.as_str()),
+            (0, "ready") => ("drawn-soft", ""),
+            (0, state) => ("drawn-soft", state),
+        };
+        self.text(&of("state"), &plate, class, (right, 39.0), "end", state);
         // Rails below, whatever came last.
         let (rails, cards) = (of("rails"), of("cards"));
         self.group(&rails, &group, "rails");
@@ -180,12 +265,15 @@ impl List {
         let of = |part: &str| format!("{key}/{part}");
         let hit = [rail.label_x - 8.0, rail.top - 10.0, width - rail.label_x + 4.0, 20.0];
         self.rect(&of("hit"), &key, "hit", hit, 5);
-        self.rect(&of("line"), &key, "rail-line", [rail.x - 1.5, rail.top, 3.0, rail.bottom - rail.top], 1);
+        let (thick, half) = (3.0 + rail.weight, 1.5 + rail.weight / 2.0);
+        let line = [rail.x - half, rail.top, thick, rail.bottom - rail.top];
+        self.rect(&of("line"), &key, "rail-line", line, 1);
         let arm = [rail.x, rail.top - 1.5, rail.label_x - rail.x - 6.0, 3.0];
         self.rect(&of("arm"), &key, "rail-line", arm, 0);
         self.circle(&of("begin"), &key, "rail-begin", (rail.x, rail.top), "5");
         self.text(&of("name"), &key, "rail-name", (rail.label_x, rail.top + 4.0), "start", &rail.name);
-        self.text(&of("about"), &key, "drawn-mono", (width - 14.0, rail.top + 4.0), "end", &rail.about);
+        let about = if rail.is_busy { "drawn-rate" } else { "drawn-mono" };
+        self.text(&of("about"), &key, about, (width - 14.0, rail.top + 4.0), "end", &rail.about);
     }
 
     fn container(&mut self, node: &str, container: &ContainerBox, inside: &str, width: f64) {
@@ -199,12 +287,13 @@ impl List {
         self.push(&group, inside, "g", attributes);
         let of = |part: &str| format!("{group}/{part}");
         let (left, card) = (container.frame.x, container.frame.width);
-        for (x, hue) in &container.stations {
-            let rail = format!("{group}/on/{}", px(*x));
-            self.group(&rail, &group, &format!("rail hue-{hue}"));
-            let arm = [*x, CARD / 2.0 - 1.5, left - x, 3.0];
+        for station in &container.stations {
+            let (x, half) = (station.x, 1.5 + station.weight / 2.0);
+            let rail = format!("{group}/on/{}", px(x));
+            self.group(&rail, &group, &format!("rail hue-{}", station.hue));
+            let arm = [x, CARD / 2.0 - half, left - x, 2.0 * half];
             self.rect(&format!("{rail}/arm"), &rail, "rail-line", arm, 0);
-            self.circle(&format!("{rail}/station"), &rail, "station", (*x, CARD / 2.0), "4.5");
+            self.circle(&format!("{rail}/station"), &rail, "station", (x, CARD / 2.0), "4.5");
         }
         if !container.ports.is_empty() {
             let line = [left + card, CARD / 2.0 - 1.0, width - left - card, 2.0];
@@ -227,7 +316,7 @@ impl List {
 mod tests {
     use super::*;
     use crate::drawing;
-    use drydock_wire::topology::{Container, Endpoint, Network, Node, Topology};
+    use drydock_wire::topology::{Container, Endpoint, Fault, Network, Node, Topology};
     use std::collections::HashSet;
 
     fn picture() -> Vec<Shape> {
@@ -248,6 +337,25 @@ mod tests {
         let topology = Topology { nodes: vec![node("x"), node("y")], ..Topology::default() };
         let drawing = drawing::draw(&topology, 500.0);
         shapes(&drawing, Some(&Chosen::Node("x".into())))
+    }
+
+    #[test]
+    fn a_cut_cable_does_not_reach_its_node_and_a_fault_between_nodes_can_be_pressed() {
+        let node = |name: &str| Node { name: name.into(), hostname: name.into(), ..Node::default() };
+        let mut topology = Topology { nodes: vec![node("x"), node("y")], ..Topology::default() };
+        let drawn = |topology: &Topology| shapes(&drawing::draw(topology, 500.0), None);
+        let has = |shapes: &[Shape], key: &str| shapes.iter().any(|shape| shape.key == key);
+        assert!(has(&drawn(&topology), "n/x/links/in"));
+        topology.faults = vec![
+            Fault { one: "x".into(), other: None, loss: 100 },
+            Fault { one: "x".into(), other: Some("y".into()), loss: 30 },
+        ];
+        let cut = drawn(&topology);
+        assert!(!has(&cut, "n/x/links/in") && has(&cut, "n/y/links/in"));
+        assert!(cut.iter().any(|shape| shape.key == "n/x/state" && shape.text == "cable cut"));
+        let row = Chosen::Link { node: "x".into(), other: "y".into() };
+        assert!(has(&cut, &row.key()));
+        assert_eq!(Chosen::read(&row.key()), Some(row));
     }
 
     #[test]

@@ -60,6 +60,15 @@ impl Desk {
         });
     }
 
+    /// Lets a node's cable, or the way from it to `other`, lose so many of a hundred packets.
+    pub fn set_loss(self, node: String, other: Option<String>, loss: u8) {
+        spawn(async move {
+            if let Err(trouble) = api::set_loss(&self.id(), &node, other.as_deref(), loss).await {
+                self.say.failure(trouble);
+            }
+        });
+    }
+
     pub fn extend(self) {
         spawn(async move {
             match api::extend_session(&self.id()).await {

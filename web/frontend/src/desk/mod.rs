@@ -24,6 +24,7 @@ use drydock_model::workspace::{Action, Key, Workspace};
 use leptos::prelude::*;
 
 use crate::component::toast::{self, Say};
+use crate::feature::topology::Target;
 use crate::reactive::{Kept, State, effect};
 use crate::view::spawn;
 use crate::{api, remembered};
@@ -54,6 +55,8 @@ pub struct Desk {
     /// The terminal whose scrollback is being searched.
     pub searching: State<Option<Key>>,
     pub chosen: State<Option<Chosen>>,
+    /// Where packets are caught.
+    pub capturing: State<Option<Target>>,
     pub uploads: State<Vec<Upload>>,
     /// A node is being made.
     pub adding: State<bool>,
@@ -85,6 +88,7 @@ pub fn provide(session: String, read_only: bool) -> Desk {
         titles: State::default(),
         searching: State::default(),
         chosen: State::default(),
+        capturing: State::default(),
         uploads: State::default(),
         adding: State::default(),
         font_size: State::new(remembered::font_size()),

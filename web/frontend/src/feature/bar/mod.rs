@@ -92,6 +92,7 @@ fn Toggle(label: &'static str, glyph: Glyph, open: State<bool>) -> View {
     view! {
         <button
             class="button button-quiet bar-toggle"
+            aria-label=label
             aria-pressed=text(move || open.get().to_string())
             on:click=press(move || open.update(|open| *open = !*open))
         >

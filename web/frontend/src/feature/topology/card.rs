@@ -1,6 +1,7 @@
 //! What is known of the thing chosen in the drawing.
 
-use drydock_model::session::Model;
+use drydock_model::drawing;
+use drydock_model::session::{self, Model};
 use drydock_model::shapes::Chosen;
 use drydock_model::units;
 use drydock_wire::topology::{Container, Network, Node, Port, Stats};
@@ -9,7 +10,10 @@ use leptos::prelude::*;
 use crate::component::icon::Glyph;
 use crate::desk;
 use crate::reactive::{Memo, memo};
-use crate::view::{View, each, icon_button, part, text, view};
+use crate::view::{View, each, icon_button, part, press, text, view};
+
+use super::capture::Target;
+use super::faults::Faults;
 
 /// What the card says, read from the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +24,8 @@ struct Facts {
     /// The node's published ports that lead to it.
     ports: Vec<u16>,
     proxy_host: String,
+    /// Interfaces on which packets can be caught.
+    captures: Vec<String>,
 }
 
 #[component]
@@ -53,6 +59,15 @@ pub fn Card() -> View {
                             move |port| view! { <PortLink port facts/> },
                         )}
                     </div>
+                    {(!desk.read_only).then(|| view! {
+                        <div class="details-actions">
+                            {each(
+                                move || keys(|facts| facts.captures.clone()),
+                                capture_here,
+                            )}
+                        </div>
+                        <Faults/>
+                    })}
                 </aside>
             }))}
         </div>
@@ -94,11 +109,23 @@ fn PortLink(port: String, facts: Memo<Option<Facts>>) -> View {
     }
 }
 
+fn capture_here(interface: String) -> View {
+    let desk = desk::current();
+    let label = format!("Capture {interface}");
+    let capture = move || {
+        if let Some(chosen) = desk.chosen.get_untracked() {
+            desk.capturing.set(Some(Target { node: chosen.node().to_owned(), interface: interface.clone() }));
+            // The pane takes the card's place.
+            desk.chosen.set(None);
+        }
+    };
+    view! { <button class="button button-small" on:click=press(capture)>{label}</button> }
+}
+
 fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
-    let (Chosen::Node(name) | Chosen::Container { node: name, .. } | Chosen::Network { node: name, .. }) =
-        chosen;
+    let name = chosen.node();
     let picture = model.picture();
-    let node = picture.nodes.iter().find(|node| node.name == *name)?;
+    let node = picture.nodes.iter().find(|node| node.name == name)?;
     let known = model.node(name)?;
     let proxy_host = known.proxy_host.clone();
     match chosen {
@@ -111,6 +138,7 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
             let network = node.networks.iter().find(|network| network.id == *id)?;
             Some(of_network(node, network))
         }
+        Chosen::Link { other, .. } => Some(of_link(model, node, model.node(other)?)),
     }
 }
 
@@ -127,7 +155,14 @@ fn of_node(node: &Node, stats: Option<Stats>, proxy_host: String) -> Facts {
     }
     rows.push(("Containers", node.containers.len().to_string()));
     let ports = node.containers.iter().flat_map(|container| published(&container.ports)).collect();
-    Facts { title: node.hostname.clone(), kind: "Node", rows, ports, proxy_host }
+    Facts {
+        title: node.hostname.clone(),
+        kind: "Node",
+        rows,
+        ports,
+        proxy_host,
+        captures: vec!["eth0".to_owned()],
+    }
 }
 
 fn of_container(node: &Node, container: &Container, proxy_host: String) -> Facts {
@@ -140,11 +175,15 @@ fn of_container(node: &Node, container: &Container, proxy_host: String) -> Facts
         ),
         ("Node", node.hostname.clone()),
     ];
+    let mut captures = Vec::new();
     for endpoint in &container.endpoints {
         let network = node.networks.iter().find(|network| network.id == endpoint.network);
         let name = network.map_or("", |network| &network.name);
         let said = if endpoint.ip.is_empty() { name.to_owned() } else { format!("{name} {}", endpoint.ip) };
         rows.push(("Network", said));
+        if !endpoint.interface.is_empty() {
+            captures.push(endpoint.interface.clone());
+        }
     }
     rows.extend(container.ports.iter().map(|port| ("Port", port_sentence(port))));
     Facts {
@@ -153,6 +192,7 @@ fn of_container(node: &Node, container: &Container, proxy_host: String) -> Facts
         rows,
         ports: published(&container.ports),
         proxy_host,
+        captures,
     }
 }
 
@@ -169,7 +209,27 @@ fn of_network(node: &Node, network: &Network) -> Facts {
         ("Containers", members.join(", ")),
     ];
     let rows = rows.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    Facts { title: network.name.clone(), kind: "Network", rows, ports: Vec::new(), proxy_host: String::new() }
+    Facts {
+        title: network.name.clone(),
+        kind: "Network",
+        rows,
+        ports: Vec::new(),
+        proxy_host: String::new(),
+        captures: if network.interface.is_empty() { Vec::new() } else { vec![network.interface.clone()] },
+    }
+}
+
+fn of_link(model: &Model, node: &Node, other: &session::Node) -> Facts {
+    let loss = model.loss(&node.name, Some(&other.name));
+    let said = if loss == 0 { "loses nothing".to_owned() } else { drawing::told(loss) };
+    Facts {
+        title: format!("{} ↔ {}", node.hostname, other.hostname),
+        kind: "Link",
+        rows: vec![("Packets", said)],
+        ports: Vec::new(),
+        proxy_host: String::new(),
+        captures: Vec::new(),
+    }
 }
 
 fn port_sentence(port: &Port) -> String {

@@ -1,7 +1,9 @@
 //! The drawing of what runs where, live. [`drydock_model::drawing`] says where things are, [`drydock_model::shapes`]
 //! what they look like, [`scene`] makes it so.
 
+mod capture;
 mod card;
+mod faults;
 mod scene;
 
 use drydock_browser::observer::SizeObserver;
@@ -15,6 +17,8 @@ use web_sys::{Element, Event};
 use crate::desk;
 use crate::reactive::{Kept, State, effect, memo};
 use crate::view::{Place, View, part, text, view};
+use capture::CapturePlace;
+pub use capture::Target;
 use card::Card;
 use scene::Scene;
 
@@ -78,6 +82,7 @@ pub fn TopologyPane() -> View {
                 })}
             </div>
             <Card/>
+            <CapturePlace/>
         </section>
     }
 }

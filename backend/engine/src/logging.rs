@@ -18,7 +18,8 @@ use crate::container::record::now;
 use crate::golang::quote;
 
 /// Others' rooms speak only when something is wrong.
-const OTHERS: &str = "hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn";
+const OTHERS: &str =
+    "h2=warn,hyper=warn,hyper_util=warn,openraft=warn,reqwest=warn,rustls=warn,tonic=warn,tower=warn";
 
 /// Changes how much is said.
 pub struct Level {

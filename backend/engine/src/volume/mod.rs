@@ -21,6 +21,10 @@ pub use seed::{SeedError, seed};
 
 /// Docker marks volumes nobody named; `volume prune` removes only these unless told otherwise.
 pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
+/// What makes a folder a volume.
+const RECORD: &str = "volume.json";
+/// The record of one that is being removed.
+const GONE: &str = "volume.gone";
 
 /// One volume; its record is `DATA_ROOT/volumes/<name>/volume.json`, its files are in `_data`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,8 +119,14 @@ impl Volumes {
         std::fs::create_dir_all(&root).and_then(|()| shut(&root)).map_err(at)?;
         let mut all = HashMap::new();
         for entry in std::fs::read_dir(&root).map_err(at)? {
-            let file = entry.map_err(at)?.path().join("volume.json");
-            let Ok(bytes) = std::fs::read(&file) else { continue };
+            let directory = entry.map_err(at)?.path();
+            let file = directory.join(RECORD);
+            let Ok(bytes) = std::fs::read(&file) else {
+                if directory.is_dir() {
+                    clear_half(&directory);
+                }
+                continue;
+            };
             match serde_json::from_slice::<Volume>(&bytes) {
                 Ok(volume) => drop(all.insert(volume.name.clone(), volume)),
                 Err(error) => tracing::error!(path = %file.display(), %error, "volume record"),
@@ -175,12 +185,8 @@ impl Volumes {
         // What is still mounted belongs to somebody else, and must not go with the volume.
         device::unmount(&volume.mountpoint)
             .map_err(|source| VolumeError::Remove { name: name.to_owned(), source })?;
-        match std::fs::remove_dir_all(self.root.join(name)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(VolumeError::Remove { name: name.to_owned(), source });
-            }
-            _ => {}
-        }
+        erase(&self.root.join(name))
+            .map_err(|source| VolumeError::Remove { name: name.to_owned(), source })?;
         self.lock().remove(name);
         self.publish("destroy", &volume);
         Ok(())
@@ -237,7 +243,33 @@ fn write(directory: &Path, volume: &Volume) -> io::Result<()> {
     shut(directory)?;
     let fresh = directory.join("volume.tmp");
     std::fs::write(&fresh, serde_json::to_vec(volume)?)?;
-    std::fs::rename(fresh, directory.join("volume.json"))
+    std::fs::rename(fresh, directory.join(RECORD))
+}
+
+/// Deletes a volume's files: from the first step on it is none, and an engine that starts then goes on.
+fn erase(directory: &Path) -> io::Result<()> {
+    let missing_is_fine = |result: io::Result<()>| match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    missing_is_fine(std::fs::rename(directory.join(RECORD), directory.join(GONE)))?;
+    missing_is_fine(std::fs::remove_dir_all(directory.join("_data")))?;
+    missing_is_fine(std::fs::remove_dir_all(directory))
+}
+
+/// A folder without a record is what an engine left that was killed while it made or removed a volume. What
+/// somebody else put there stays: only files of removed volumes are deleted.
+fn clear_half(directory: &Path) {
+    let cleared = if directory.join(GONE).exists() {
+        erase(directory)
+    } else {
+        let _ = std::fs::remove_file(directory.join("volume.tmp"));
+        let _ = std::fs::remove_dir(directory.join("_data"));
+        std::fs::remove_dir(directory)
+    };
+    if let Err(error) = cleared {
+        tracing::warn!(path = %directory.display(), %error, "a folder among the volumes is none");
+    }
 }
 
 fn check_name(name: &str) -> Result<(), VolumeError> {

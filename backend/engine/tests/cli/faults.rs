@@ -167,6 +167,26 @@ fn an_engine_killed_at_any_moment_of_a_build_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_an_engine_left_of_a_volume_is_cleared_and_what_somebody_put_there_is_not() {
+    let mut machine = Machine::new();
+    machine.docker(["volume", "create", "kept"]).ok();
+    machine.kill_engine();
+    let volumes = machine.path("data/volumes");
+    for folder in ["half/_data", "going/_data", "foreign/_data"] {
+        std::fs::create_dir_all(volumes.join(folder)).expect("a folder");
+    }
+    for file in ["half/volume.tmp", "going/volume.gone", "going/_data/file", "foreign/_data/file"] {
+        std::fs::write(volumes.join(file), "").expect("a file");
+    }
+    machine.start_engine();
+    assert_eq!(machine.docker(["volume", "ls", "-q"]).ok(), "kept");
+    let left = std::fs::read_dir(&volumes).expect("a folder").flatten();
+    let mut left: Vec<_> = left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["foreign", "kept"]);
+}
+
+#[test]
 fn a_fork_bomb_is_held_by_its_limit() {
     let machine = Machine::new();
     // The shell that meets the limit ends; the first process stays, and with it all that was forked.

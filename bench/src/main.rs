@@ -1,6 +1,6 @@
 //! Times a Docker engine through its API, or an OCI runtime by its command line, side by side with peers: `drydock-bench
 //! engine IMAGE BARE_MICROSECONDS NAME=SOCKET…`, `drydock-bench runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…`;
-//! `drydock-bench ready PID SOCKET` waits for the first answer of an engine.
+//! `drydock-bench swarm IMAGE ADDRESS=PID=SOCKET…` makes a swarm of engines; `drydock-bench ready PID SOCKET` waits for the first answer of an engine.
 //! `listen ADDRESS`, `send ADDRESS SECONDS` and `ask SERVER NAME SECONDS` are run inside a network namespace.
 //!
 //! Runs are interleaved (A B A B …), since these machines are shared and their speed drifts: trust the ratios.
@@ -10,6 +10,7 @@ mod engine;
 mod http;
 mod network;
 mod runtime;
+mod swarm;
 mod table;
 
 use anyhow::{Result, bail, ensure};
@@ -33,6 +34,9 @@ fn main() -> Result<()> {
         Some((command, rest)) if command == "runtime" && rest.len() >= 3 => {
             runtime::compare(rest[0].as_ref(), rest[1].parse::<f64>()? / 1e3, &rest[2..])
         }
+        Some((command, rest)) if command == "swarm" && rest.len() >= 2 => {
+            swarm::measure(&rest[0], &rest[1..])
+        }
         Some((command, [pid, socket])) if command == "ready" => ready(pid, socket),
         Some((command, [address])) if command == "listen" => network::listen(address),
         Some((command, [address, seconds])) if command == "send" => network::send(address, seconds.parse()?),
@@ -41,7 +45,7 @@ fn main() -> Result<()> {
         }
         _ => bail!(
             "usage: drydock-bench engine IMAGE BARE_MICROSECONDS NAME=SOCKET…, runtime BUNDLE BARE_MICROSECONDS NAME=PROGRAM…, \
-             ready PID SOCKET, listen ADDRESS, send ADDRESS SECONDS, or ask SERVER NAME SECONDS"
+             swarm IMAGE ADDRESS=PID=SOCKET…, ready PID SOCKET, listen ADDRESS, send ADDRESS SECONDS, or ask SERVER NAME SECONDS"
         ),
     }
 }

@@ -7,6 +7,7 @@
 //! Begin with [`netns::NetNs`] and [`netlink::Route`].
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod bridge;
 pub mod cidr;
 pub mod dns;

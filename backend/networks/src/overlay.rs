@@ -182,6 +182,12 @@ impl Switch {
         self.apply(Changes::new().delete_link_named(host_name))
     }
 
+    /// Makes what is plugged in under these names harmless at once: the links themselves go with the containers'
+    /// namespaces.
+    pub fn silence(&self, host_names: &[String]) -> Result<(), OverlayError> {
+        self.apply(host_names.iter().fold(Changes::new(), |changes, name| changes.disable_port(name)))
+    }
+
     /// Makes a container of another host known.
     pub fn add_peer(&self, peer: &Peer) -> Result<(), OverlayError> {
         let mut route = Route::open_in(&self.namespace).map_err(OverlayError::Link)?;

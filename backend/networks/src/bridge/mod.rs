@@ -319,6 +319,15 @@ impl Host {
         Ok(taken)
     }
 
+    /// The link that has this address.
+    pub fn link_of(&self, ip: IpAddr) -> Result<Option<Link>, BridgeError> {
+        let mut route = self.route()?;
+        let addresses = route.addresses().map_err(BridgeError::Link)?;
+        let Some(found) = addresses.iter().find(|found| found.address.ip() == ip) else { return Ok(None) };
+        let links = route.links().map_err(BridgeError::Link)?;
+        Ok(links.into_iter().find(|link| link.index == found.link))
+    }
+
     /// The first IPv4 address of a link.
     pub fn address_of(&self, link: u32) -> Result<Option<Cidr>, BridgeError> {
         let addresses = self.route()?.addresses().map_err(BridgeError::Link)?;

@@ -13,8 +13,29 @@ pub struct Zone {
 
 #[derive(Debug, Default)]
 struct Table {
+    own: Names,
+    /// What a cluster's managers say; replaced as a whole.
+    announced: Names,
+}
+
+#[derive(Debug, Default)]
+struct Names {
     addresses: HashMap<String, Vec<IpAddr>>,
     names: HashMap<IpAddr, String>,
+}
+
+impl Names {
+    fn insert(&mut self, ip: IpAddr, names: &[String]) {
+        for name in names {
+            let addresses = self.addresses.entry(name.to_lowercase()).or_default();
+            if !addresses.contains(&ip) {
+                addresses.push(ip);
+            }
+        }
+        if let Some(name) = names.first() {
+            self.names.insert(ip, name.clone());
+        }
+    }
 }
 
 impl Zone {
@@ -26,23 +47,23 @@ impl Zone {
 
     /// Adds an endpoint under several names; the first is what its address is called.
     pub fn insert(&self, ip: IpAddr, names: &[String]) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        for name in names {
-            let addresses = table.addresses.entry(name.to_lowercase()).or_default();
-            if !addresses.contains(&ip) {
-                addresses.push(ip);
-            }
-        }
-        if let Some(name) = names.first() {
-            table.names.insert(ip, name.clone());
-        }
+        self.table.write().unwrap_or_else(PoisonError::into_inner).own.insert(ip, names);
+    }
+
+    /// From now on these are the names of endpoints and services on other hosts; one that an endpoint of this host
+    /// has as well stands for both.
+    pub fn announce(&self, all: &[(IpAddr, Vec<String>)]) {
+        let mut announced = Names::default();
+        all.iter().for_each(|(ip, names)| announced.insert(*ip, names));
+        self.table.write().unwrap_or_else(PoisonError::into_inner).announced = announced;
     }
 
     /// Forgets an endpoint.
     pub fn remove(&self, ip: IpAddr) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.names.remove(&ip);
-        table.addresses.retain(|_, addresses| {
+        let own = &mut table.own;
+        own.names.remove(&ip);
+        own.addresses.retain(|_, addresses| {
             addresses.retain(|address| *address != ip);
             !addresses.is_empty()
         });
@@ -50,12 +71,16 @@ impl Zone {
 
     fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.addresses.get(name).cloned().unwrap_or_default()
+        let [own, announced] = [&table.own, &table.announced].map(|names| names.addresses.get(name));
+        let mut all = own.cloned().unwrap_or_default();
+        all.extend(announced.into_iter().flatten().filter(|ip| !own.is_some_and(|own| own.contains(ip))));
+        all
     }
 
     fn name(&self, ip: IpAddr) -> Option<String> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        table.names.get(&ip).map(|name| format!("{name}.{}", self.network))
+        let name = table.own.names.get(&ip).or_else(|| table.announced.names.get(&ip))?;
+        Some(format!("{name}.{}", self.network))
     }
 }
 
@@ -156,6 +181,24 @@ mod tests {
         assert_eq!(zones.addresses("web"), [vip]);
         assert_eq!(zones.addresses("tasks.web"), [one, two]);
         assert_eq!(zones.addresses("tasks.web.front"), [one, two]);
+    }
+
+    #[test]
+    fn what_is_announced_stands_beside_own_names_until_something_else_is() {
+        let zone = Arc::new(Zone::new("front"));
+        let [own, other, service] = [3, 4, 2].map(|last| IpAddr::from([10, 0, 0, last]));
+        zone.insert(own, &["web.1.x".into()]);
+        let tasks = |ip| (ip, vec!["web.n.x".to_owned(), "tasks.web".to_owned()]);
+        zone.announce(&[(service, vec!["Web".into()]), tasks(own), tasks(other)]);
+        let zones = Zones(vec![zone.clone().into()]);
+        assert_eq!(zones.addresses("web"), [service]);
+        assert_eq!(zones.addresses("tasks.web"), [own, other]);
+        assert_eq!(zones.name(own).as_deref(), Some("web.1.x.front"));
+        assert_eq!(zones.name(service).as_deref(), Some("Web.front"));
+        zone.announce(&[tasks(other)]);
+        assert!(zones.addresses("web").is_empty());
+        assert_eq!(zones.addresses("tasks.web"), [other]);
+        assert_eq!(zones.addresses("web.1.x"), [own]);
     }
 
     #[test]

@@ -338,11 +338,22 @@ impl Rule {
 
     /// Sends it to one of `count` addresses and ports in turn: `map` has them by number from 0.
     pub fn redirect_in_turn(self, map: &str, count: u32) -> Self {
+        self.in_turn(map, count).translate_to_registers()
+    }
+
+    /// Sends it to one of `count` addresses in turn, its port left as it is: `map` has them by number from 0.
+    pub fn readdress_in_turn(self, map: &str, count: u32) -> Self {
+        const TO_DESTINATION: u32 = 1;
+        self.in_turn(map, count).expression("nat", |nat| {
+            nat.attr_be32(1, TO_DESTINATION).attr_be32(2, u32::from(super::IPV4)).attr_be32(3, R0);
+        })
+    }
+
+    fn in_turn(self, map: &str, count: u32) -> Self {
         self.expression("numgen", |numgen| {
             numgen.attr_be32(1, R0).attr_be32(2, count).attr_be32(3, 0);
         })
         .lookup(map, false, Some(R0))
-        .translate_to_registers()
     }
 
     fn translate_to_registers(self) -> Self {

@@ -69,7 +69,9 @@ impl Database {
     pub fn save(&self, task: &Task, status: &TaskStatus) -> Result<(), DatabaseError> {
         let path = self.path(task.id.as_str());
         let failed = |cause| DatabaseError { step: "write", path: path.clone(), cause };
-        let remembered = Remembered { task: task.clone(), status: status.clone() };
+        // A password of a registry does not belong on a disk; the leader tells it again.
+        let task = Task { registry_auth: None, ..task.clone() };
+        let remembered = Remembered { task, status: status.clone() };
         let bytes = serde_json::to_vec(&remembered).map_err(|error| failed(io::Error::other(error)))?;
         let draft = path.with_extension("draft");
         fs::write(&draft, bytes).and_then(|()| fs::rename(&draft, &path)).map_err(failed)

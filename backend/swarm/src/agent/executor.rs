@@ -1,5 +1,6 @@
 //! What runs tasks: the engine's side of the agent.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -22,7 +23,13 @@ pub trait Executor: Send + Sync + 'static {
     }
 
     /// The node's own place in the cluster has changed: its attachments to networks, its labels, the keys of the overlay networks.
-    fn configure(&self, node: &Node, keys: &[EncryptionKey]) -> impl Future<Output = ()> + Send;
+    /// `data_path` is the node's own address for tunnels.
+    fn configure(
+        &self,
+        node: &Node,
+        data_path: Option<IpAddr>,
+        keys: &[EncryptionKey],
+    ) -> impl Future<Output = ()> + Send;
 
     /// Networks, secrets or configs of the node came or went.
     fn assets_changed(&self, assets: &Assets) -> impl Future<Output = ()> + Send;

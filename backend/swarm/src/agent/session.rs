@@ -49,6 +49,8 @@ pub struct Agent<E: Executor> {
     pub remotes: Remotes,
     /// What the node advertises, when it says so.
     pub address: Option<IpAddr>,
+    /// Where the tunnels of overlay networks end.
+    pub data_path: Option<IpAddr>,
     /// What the leader last told.
     pub told: watch::Sender<Option<SessionMessage>>,
     pub end: CancellationToken,
@@ -94,8 +96,9 @@ impl<E: Executor> Agent<E> {
     async fn session(&self, address: &str, pause: &mut Duration) -> Result<(), Status> {
         let channel = self.pool.channel(address).await?;
         let description = self.executor.describe().await;
-        let request =
-            SessionRequest { description, address: self.address.map(|address| address.to_string()) };
+        let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
+        let data_path = self.data_path.filter(|own| Some(*own) != self.address);
+        let request = SessionRequest { description, address: text(self.address), data_path: text(data_path) };
         let mut session = within(channel.stream::<Session>(request)).await?;
         let first = within(async { hear(&mut session).await }).await?;
         let (session_id, node_id) = (first.session_id.clone(), first.node.id.clone());
@@ -123,7 +126,7 @@ impl<E: Executor> Agent<E> {
 
     async fn take_in(&self, message: SessionMessage) {
         self.remotes.replace(message.managers.iter().cloned());
-        self.executor.configure(&message.node, &message.network_keys).await;
+        self.executor.configure(&message.node, self.data_path, &message.network_keys).await;
         self.told.send_replace(Some(message));
     }
 

@@ -65,22 +65,21 @@ impl<E: Executor> Worker<E> {
         if message.is_complete {
             self.keep_only(&message.changes);
         }
-        if let Some(landscape) = &message.landscape {
-            self.executor.landscape_changed(landscape).await;
-        }
-        let is_about_assets = message.changes.iter().any(|change| match change {
-            Assignment::Put(object) => object.kind() != Kind::Task,
-            Assignment::Drop { kind, .. } => *kind != Kind::Task,
-        });
         let (tasks, assets): (Vec<_>, Vec<_>) = message.changes.into_iter().partition(is_about_task);
         let (puts, drops): (Vec<_>, Vec<_>) =
             assets.into_iter().partition(|change| matches!(change, Assignment::Put(_)));
-        puts.into_iter().for_each(|change| self.change_asset(change));
-        if is_about_assets {
+        if message.is_complete || !puts.is_empty() {
+            puts.into_iter().for_each(|change| self.change_asset(change));
             self.executor.assets_changed(&self.assets).await;
         }
+        if let Some(landscape) = &message.landscape {
+            self.executor.landscape_changed(landscape).await;
+        }
         tasks.into_iter().for_each(|change| self.change_task(change));
-        drops.into_iter().for_each(|change| self.change_asset(change));
+        if !drops.is_empty() {
+            drops.into_iter().for_each(|change| self.change_asset(change));
+            self.executor.assets_changed(&self.assets).await;
+        }
         self.changed.send_replace(());
     }
 

@@ -20,6 +20,14 @@ impl Addresses {
     }
 }
 
+/// An address that a user chose, with the length of the mask. `None` when it is in use, or not the network's.
+pub(crate) fn claim(view: &View, network: &Network, text: &str) -> Option<String> {
+    let wanted = address(text)?;
+    let mut pools = pools(view, network);
+    let (subnet, pool) = pools.iter_mut().find(|(subnet, _)| subnet.contains(wanted))?;
+    pool.take(wanted).then(|| subnet.with_mask(wanted))
+}
+
 fn pools(view: &View, network: &Network) -> Vec<(Subnet, Pool)> {
     let used = in_use(view, &network.id);
     let reserved = reserved(network);

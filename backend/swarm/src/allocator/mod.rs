@@ -14,6 +14,7 @@ mod service;
 mod subnet;
 mod task;
 
+pub(crate) use addresses::claim;
 pub use network::{FIRST_VNI, PREDEFINED, is_predefined};
 pub use ports::needs_ingress;
 pub(crate) use ports::{is_ingress, ports_of};

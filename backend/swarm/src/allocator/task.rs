@@ -55,7 +55,12 @@ fn attachments(
     }
     for network in networks_of(task, service) {
         let id = target_id(tx, network.target.as_deref().unwrap_or_default());
-        attachments.push(attach(tx, addresses, id, network)?);
+        let asked = task.networks.iter().find(|asked| asked.network_id == id && !asked.addresses.is_empty());
+        let mut attachment = attach(tx, addresses, id, network)?;
+        if let Some(asked) = asked {
+            attachment.addresses.clone_from(&asked.addresses);
+        }
+        attachments.push(attachment);
     }
     Some(attachments)
 }

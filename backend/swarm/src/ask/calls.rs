@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::objects::{
     ConfigId, ConfigSpec, NetworkCreateRequest, NetworkId, NodeId, NodeSpec, SecretId, SecretSpec, ServiceId,
-    ServiceSpec, SwarmSpec, Task, TaskId,
+    ServiceSpec, SwarmSpec,
 };
 use crate::raft::node::Member;
 use crate::wire::call::call;
@@ -24,64 +24,19 @@ pub enum Ask {
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "an Ask holds it in a box")]
 pub enum Wish {
-    UpdateNode {
-        id: NodeId,
-        version: u64,
-        spec: NodeSpec,
-    },
-    RemoveNode {
-        id: NodeId,
-        is_forced: bool,
-    },
-    CreateService {
-        spec: ServiceSpec,
-        registry_auth: Option<String>,
-    },
-    UpdateService {
-        id: ServiceId,
-        version: u64,
-        to: ServiceTo,
-        registry_auth: Option<String>,
-    },
-    RemoveService {
-        id: ServiceId,
-    },
-    CreateNetwork {
-        spec: NetworkCreateRequest,
-    },
-    RemoveNetwork {
-        id: NetworkId,
-    },
-    CreateSecret {
-        spec: SecretSpec,
-    },
-    UpdateSecret {
-        id: SecretId,
-        version: u64,
-        spec: SecretSpec,
-    },
-    RemoveSecret {
-        id: SecretId,
-    },
-    CreateConfig {
-        spec: ConfigSpec,
-    },
-    UpdateConfig {
-        id: ConfigId,
-        version: u64,
-        spec: ConfigSpec,
-    },
-    RemoveConfig {
-        id: ConfigId,
-    },
-    /// A task that no service made: a plain container on an attachable network.
-    Attach {
-        task: Task,
-    },
-    /// The plain container is gone.
-    Detach {
-        id: TaskId,
-    },
+    UpdateNode { id: NodeId, version: u64, spec: NodeSpec },
+    RemoveNode { id: NodeId, is_forced: bool },
+    CreateService { spec: ServiceSpec, registry_auth: Option<String> },
+    UpdateService { id: ServiceId, version: u64, to: ServiceTo, registry_auth: Option<String> },
+    RemoveService { id: ServiceId },
+    CreateNetwork { spec: NetworkCreateRequest },
+    RemoveNetwork { id: NetworkId },
+    CreateSecret { spec: SecretSpec },
+    UpdateSecret { id: SecretId, version: u64, spec: SecretSpec },
+    RemoveSecret { id: SecretId },
+    CreateConfig { spec: ConfigSpec },
+    UpdateConfig { id: ConfigId, version: u64, spec: ConfigSpec },
+    RemoveConfig { id: ConfigId },
 }
 
 /// What a service becomes.

@@ -3,10 +3,12 @@
 //! A question is a value, so that any manager can pass it on. Reading is another way: a manager looks at its own copy of the store, after
 //! it has asked the leader how far that copy must be. Begin with [`answer`].
 
+pub mod attach;
 pub mod calls;
 pub(crate) mod swarm;
 mod wishes;
 
+pub use attach::{AttachAnswer, AttachNetwork, AttachRequest};
 pub use calls::{Answer, Ask, Control, Reading, RotateKeys, ServiceTo, SwarmUpdate, Wish};
 
 use crate::Status;

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::calls::{Answer, ServiceTo, Wish};
 use crate::ca::issue::{the_cluster, validity};
-use crate::objects::{Task, Timestamp};
+use crate::objects::Timestamp;
 use crate::raft::RaftNode;
 use crate::store::Transaction;
 use crate::{Random, Status, identity, verbs};
@@ -29,11 +29,6 @@ fn write(
         Wish::CreateNetwork { spec } => verbs::network::create(tx, spec, random).map(|made| id(&made)),
         Wish::CreateSecret { spec } => verbs::secret::create(tx, spec, random).map(|made| id(&made)),
         Wish::CreateConfig { spec } => verbs::config::create(tx, spec, random).map(|made| id(&made)),
-        Wish::Attach { task } => {
-            let made = task.id.clone();
-            tx.create(task)?;
-            Ok(id(&made))
-        }
         other => change(tx, other, now).map(|()| Answer::Nothing),
     }
 }
@@ -59,12 +54,10 @@ fn change(tx: &mut Transaction<'_>, wish: Wish, now: Timestamp) -> Result<(), St
         Wish::RemoveSecret { id } => verbs::secret::remove(tx, &id),
         Wish::UpdateConfig { id, version, spec } => verbs::config::update(tx, &id, version, spec),
         Wish::RemoveConfig { id } => verbs::config::remove(tx, &id),
-        Wish::Detach { id } => tx.delete::<Task>(&id).map_err(Status::from),
         Wish::CreateService { .. }
         | Wish::CreateNetwork { .. }
         | Wish::CreateSecret { .. }
-        | Wish::CreateConfig { .. }
-        | Wish::Attach { .. } => Ok(()),
+        | Wish::CreateConfig { .. } => Ok(()),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct SessionRequest {
     pub description: NodeDescription,
     /// What the node advertises, without a port; where the call came from counts when absent.
     pub address: Option<String>,
+    /// Where the tunnels of overlay networks end, when that is another address.
+    pub data_path: Option<String>,
 }
 
 /// What an agent is told of the cluster: first all of it, then again with each change.

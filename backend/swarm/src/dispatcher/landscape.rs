@@ -29,7 +29,7 @@ pub struct Scenery {
     pub nodes: Vec<NodePlace>,
 }
 
-/// A task that runs, and its place in the network.
+/// A task that a node has, and its place in the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskPlace {
@@ -42,6 +42,8 @@ pub struct TaskPlace {
     pub addresses: Vec<String>,
     /// The container's name and further names in this network.
     pub names: Vec<String>,
+    /// Whether it takes what is sent to its service: it runs, and is to.
+    pub is_backend: bool,
 }
 
 /// A service, and the address that stands for its tasks.
@@ -82,7 +84,7 @@ impl Scenery {
         let tasks: Vec<TaskPlace> = view
             .tasks()
             .iter()
-            .filter(|task| is_backend(task))
+            .filter(|task| is_reachable(task))
             .filter_map(|task| task_place(view, task, &network_id))
             .collect();
         let services = view
@@ -101,7 +103,13 @@ fn is_there(task: &Task) -> bool {
         && task.desired_state <= TaskState::RUNNING
 }
 
-/// Whether others may send to it.
+/// Whether a container of it may be on its networks: also one that starts has something to ask of others, and one that ends
+/// something to finish.
+fn is_reachable(task: &Task) -> bool {
+    (TaskState::ASSIGNED..=TaskState::RUNNING).contains(&task.status.state)
+}
+
+/// Whether its service may send to it.
 fn is_backend(task: &Task) -> bool {
     task.status.state == TaskState::RUNNING && task.desired_state <= TaskState::RUNNING
 }
@@ -115,9 +123,10 @@ fn task_place(view: &View, task: &Task, network: &NetworkId) -> Option<TaskPlace
         task_id: task.id.clone(),
         service_id: task.service_id.clone(),
         node_id: node.id.clone(),
-        node_address: node.status.addr.clone(),
+        node_address: node.tunnel_address().to_owned(),
         addresses: attachment.addresses.clone(),
         names,
+        is_backend: is_backend(task),
     })
 }
 
@@ -144,7 +153,7 @@ fn node_place(node: &Node, network: &NetworkId) -> Option<NodePlace> {
     let attachment = node.attachments.iter().find(|attachment| attachment.network_id == *network)?;
     Some(NodePlace {
         node_id: node.id.clone(),
-        node_address: node.status.addr.clone(),
+        node_address: node.tunnel_address().to_owned(),
         addresses: attachment.addresses.clone(),
     })
 }
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_hears_of_running_tasks_and_services_of_its_networks_and_of_no_others() {
+    fn a_node_hears_of_tasks_and_services_of_its_networks_and_of_no_others() {
         let mut store = Store::new();
         let made = store.commit(Timestamp(1), |tx| {
             let mut network = Network { id: "net".into(), ..Network::default() };
@@ -204,7 +213,9 @@ mod tests {
         made.unwrap();
         let of = |id: &str| Landscape::of(&store, store.nodes().get(id).unwrap());
         let scenery = &of("b").networks[0];
-        assert_eq!(scenery.tasks.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["runs"]);
+        let tasks: Vec<_> =
+            scenery.tasks.iter().map(|task| (task.task_id.as_str(), task.is_backend)).collect();
+        assert_eq!(tasks, [("runs", true), ("starts", false)]);
         assert_eq!(scenery.tasks[0].node_address, "10.0.0.1");
         assert_eq!(scenery.services[0].virtual_address.as_deref(), Some("10.1.0.2/24"));
         assert!(of("c").networks.is_empty());

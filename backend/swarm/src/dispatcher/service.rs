@@ -27,7 +27,7 @@ use super::calls::{
 use super::landscape::Landscape;
 use super::sessions::Sessions;
 use crate::identity::new_id;
-use crate::objects::{Cluster, Node, NodeDescription, NodeId, NodeState, Object, Timestamp};
+use crate::objects::{Cluster, Node, NodeId, NodeState, Object, Timestamp};
 use crate::raft::RaftNode;
 use crate::store::{Event, Transaction, View, Watch};
 use crate::wire::Peer;
@@ -93,7 +93,7 @@ impl Dispatcher {
         let node_id = NodeId::from(peer.node_id()?);
         let address = request.address.clone().unwrap_or_else(|| ip_text(peer.address.ip()));
         let watch = self.raft.replica().watch();
-        self.raft.update(|tx| register(tx, &node_id, &request.description, &address)).await?;
+        self.raft.update(|tx| register(tx, &node_id, &request, &address)).await?;
         let session_id = new_id();
         let end = self.sessions().register(node_id.as_str(), session_id.clone(), Instant::now());
         self.registered.notify_one();
@@ -393,13 +393,15 @@ fn await_all(tx: &mut Transaction<'_>) -> Result<Vec<NodeId>, Status> {
 fn register(
     tx: &mut Transaction<'_>,
     node_id: &NodeId,
-    description: &NodeDescription,
+    request: &SessionRequest,
     address: &str,
 ) -> Result<(), Status> {
     let node = found(tx, node_id.as_str())?;
+    let description = &request.description;
     let is_known = node.status.state == NodeState::READY
         && node.status.addr == address
         && node.status.message.is_empty()
+        && node.data_path_addr == request.data_path
         && node.description.as_ref() == Some(description);
     if is_known {
         return Ok(());
@@ -408,6 +410,7 @@ fn register(
     node.description = Some(description.clone());
     node.observe(NodeState::READY, "", now());
     address.clone_into(&mut node.status.addr);
+    node.data_path_addr.clone_from(&request.data_path);
     tx.update(node).map_err(Status::from)
 }
 

@@ -18,7 +18,7 @@ use super::node::{Node, NodeParts};
 use super::office::Manager;
 use super::settings::{Settings, load_remotes, with_port};
 use crate::agent::Executor;
-use crate::ask::{Answer, Ask, Reading, swarm};
+use crate::ask::{Answer, Ask, AttachAnswer, AttachNetwork, AttachRequest, Reading, swarm};
 use crate::ca::issue::{observed, spec_role, the_cluster, unlock_key};
 use crate::ca::join::{fetch_root, first_identity};
 use crate::dispatcher::calls::{LogLines, LogRequest, ManagerAddress, SessionMessage};
@@ -34,6 +34,8 @@ use crate::{Code, Status, objects};
 
 /// How long a verb waits for the node to be what it shall be.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a manager may take to write down a container's place on a network.
+const ATTACH_LIMIT: Duration = Duration::from_secs(5);
 /// How often a newcomer asks each manager: each answer waits for an election already.
 const ADMISSION_TRIES: usize = 3;
 
@@ -291,6 +293,27 @@ impl<E: Executor> Cluster<E> {
     /// `SWMKEY-1-…`; empty when managers unlock themselves.
     pub async fn unlock_key(&self) -> Result<String, ClusterError> {
         Ok(self.read(|view, _| unlock_key(view)).await??.key.unwrap_or_default())
+    }
+
+    /// Asks for a place on a network for a plain container, by whichever manager answers. Its task comes like any other.
+    pub async fn attach(&self, request: AttachRequest) -> Result<AttachAnswer, ClusterError> {
+        let node = self.active().ok_or(ClusterError::NoSwarm)?;
+        let mut last = crate::wire::no_leader();
+        for manager in node.shared.remotes.list() {
+            match node
+                .shared
+                .pool
+                .call::<AttachNetwork>(&manager.address, request.clone(), ATTACH_LIMIT)
+                .await
+            {
+                Ok(answer) => return Ok(answer),
+                Err(status) if status.code == Code::Unavailable || status.code == Code::DeadlineExceeded => {
+                    last = status;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
+        Err(last.into())
     }
 
     /// Lines of tasks on all nodes.

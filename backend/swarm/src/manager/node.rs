@@ -110,6 +110,7 @@ impl<E: Executor> Node<E> {
         let reporter = Reporter::default();
         let worker = Worker::start(executor.clone(), database, reporter.clone(), end.clone())?;
         let address = parts.settings.advertised_ip();
+        let data_path = parts.settings.data_path_ip();
         let shared = Arc::new(Shared {
             files: CertificateFiles::below(&parts.data_root),
             data_root: parts.data_root,
@@ -131,6 +132,7 @@ impl<E: Executor> Node<E> {
             pool: shared.pool.clone(),
             remotes: shared.remotes.clone(),
             address,
+            data_path,
             told: shared.told.clone(),
             end,
         };

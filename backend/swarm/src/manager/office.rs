@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::calls::{JoinRaft, JoinRaftRequest};
 use super::lead::{Lead, Seed};
 use crate::agent::Remotes;
-use crate::ask::{Answer, Ask, Control, Reading};
+use crate::ask::{Answer, Ask, AttachNetwork, Control, Reading};
 use crate::ca::calls::{GetRootCertificate, IssueCertificate, RootAnswer};
 use crate::ca::issue;
 use crate::dispatcher::calls::{
@@ -211,6 +211,7 @@ impl Manager {
 
     fn own_routes(self: &Arc<Self>, routes: Routes) -> Routes {
         let (root, issuer, join, control) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let attach = self.clone();
         routes
             .unary::<GetRootCertificate, _, _>(move |_, _| {
                 let manager = root.clone();
@@ -223,6 +224,13 @@ impl Manager {
             .unary::<JoinRaft, _, _>(move |peer, request| {
                 let manager = join.clone();
                 async move { manager.take_in(&peer, request).await }
+            })
+            .unary::<AttachNetwork, _, _>(move |peer, request| {
+                let manager = attach.clone();
+                async move {
+                    let node = peer.node_id()?.into();
+                    crate::ask::attach::attach(&manager.raft, node, request).await
+                }
             })
             .unary::<Control, _, _>(move |_, request| {
                 let manager = control.clone();

@@ -47,6 +47,11 @@ impl Settings {
         write(&data_root.join("swarm/docker-state.json"), self)
     }
 
+    /// Where the tunnels of overlay networks end.
+    pub fn data_path_ip(&self) -> Option<IpAddr> {
+        self.data_path_addr.parse().ok().or_else(|| self.advertised_ip())
+    }
+
     /// The address alone, without its port; nothing for a name.
     pub fn advertised_ip(&self) -> Option<IpAddr> {
         self.advertise_addr

@@ -20,8 +20,9 @@ pub use bollard_stubs::models::{
     GenericResourcesInner, Ipam, IpamConfig, JoinTokens, NetworkAttachmentConfig, NetworkCreateRequest,
     NodeDescription, NodeSpec, NodeSpecAvailabilityEnum as Availability, NodeSpecRoleEnum as Role, NodeState,
     Reachability, SecretSpec, ServiceSpec, ServiceUpdateStatusStateEnum as UpdateState, SwarmSpec, TaskSpec,
-    TaskSpecContainerSpec, TaskSpecLogDriver, TaskSpecRestartPolicy as RestartPolicy,
-    TaskSpecRestartPolicyConditionEnum as RestartCondition, TaskState,
+    TaskSpecContainerSpec, TaskSpecLogDriver, TaskSpecNetworkAttachmentSpec,
+    TaskSpecRestartPolicy as RestartPolicy, TaskSpecRestartPolicyConditionEnum as RestartCondition,
+    TaskState,
 };
 
 pub use cluster::{BlockedCertificate, Cluster, EncryptionKey, RootCa, RootRotation};

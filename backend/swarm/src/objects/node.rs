@@ -27,6 +27,8 @@ pub struct Node {
     /// The node's own address in each overlay network it balances load for.
     pub attachments: Vec<NetworkAttachment>,
     pub data_path_port: u32,
+    /// Where the tunnels of overlay networks end, when that is not the address of the status.
+    pub data_path_addr: Option<String>,
 }
 
 impl Node {
@@ -67,6 +69,11 @@ impl Node {
         self.status.state = state;
         message.clone_into(&mut self.status.message);
         news
+    }
+
+    /// Where other nodes send what is for its tasks.
+    pub fn tunnel_address(&self) -> &str {
+        self.data_path_addr.as_deref().unwrap_or(&self.status.addr)
     }
 
     pub fn hostname(&self) -> &str {

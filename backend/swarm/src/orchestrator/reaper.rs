@@ -14,6 +14,8 @@ pub(super) fn reap(tx: &mut Transaction<'_>) {
         .tasks_desired(TaskState::REMOVE)
         .filter(|task| task.has_ended() || task.status.state < TaskState::ASSIGNED)
         .chain(tx.tasks_in_state(TaskState::ORPHANED).filter(|task| task.service_id.is_none()))
+        // Places of plain containers: nobody asks what became of them.
+        .chain(tx.tasks().iter().filter(|task| is_place(task) && task.has_ended()))
         .map(|task| task.id.clone())
         .collect();
     let limit = tx.cluster().map_or(Cluster::DEFAULT_TASK_HISTORY, |cluster| cluster.task_history());
@@ -23,6 +25,10 @@ pub(super) fn reap(tx: &mut Transaction<'_>) {
     for id in gone {
         tx.delete::<Task>(&id).expect("what was found in a transaction is there");
     }
+}
+
+fn is_place(task: &Task) -> bool {
+    task.spec.network_attachment_spec.is_some()
 }
 
 /// The oldest ended tasks of each slot that are too many.

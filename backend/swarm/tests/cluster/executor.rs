@@ -3,6 +3,7 @@
 //! It outlives a restart of its node, as containers do.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use bollard_stubs::models::ContainerStatus;
@@ -61,7 +62,7 @@ impl Executor for Containers {
         NodeDescription { hostname: Some(self.hostname.clone()), ..NodeDescription::default() }
     }
 
-    async fn configure(&self, _node: &Node, _keys: &[EncryptionKey]) {}
+    async fn configure(&self, _node: &Node, _data_path: Option<IpAddr>, _keys: &[EncryptionKey]) {}
 
     async fn assets_changed(&self, assets: &Assets) {
         *self.assets.lock().unwrap() = Some(assets.clone());

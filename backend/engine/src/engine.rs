@@ -15,7 +15,7 @@ use crate::image::{self, ImageService};
 use crate::metrics::Metrics;
 use crate::network::{self, NetworkService};
 use crate::settings::{self, SettingsError};
-use crate::swarm::{Runner, Swarm};
+use crate::swarm::{Fabric, Runner, Swarm};
 use crate::trash::{self, Trash};
 use crate::volume::{self, Volumes};
 
@@ -37,6 +37,8 @@ pub struct Engine {
     pub defaults: Defaults,
     /// What `--metrics-addr` tells.
     pub metrics: Metrics,
+    /// What the swarm's managers say of networks.
+    pub fabric: Fabric,
     /// Opened when all the rest is: its tasks are containers.
     swarm: std::sync::OnceLock<Swarm>,
     /// What SIGHUP may change, as it is now. Written by [`crate::reload`].
@@ -90,6 +92,7 @@ impl Engine {
         let engine = Arc::new(Self {
             live,
             metrics: Metrics::default(),
+            fabric: Fabric::default(),
             swarm: std::sync::OnceLock::new(),
             defaults,
             stopping: AtomicBool::new(false),

@@ -29,6 +29,17 @@ impl Id {
         full.then(|| Self(text.to_owned()))
     }
 
+    /// The id of an object of a swarm: 25 digits and small letters. `None` when the text is not one.
+    pub fn of_swarm(text: &str) -> Option<Self> {
+        let full = text.len() == 25 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z'));
+        full.then(|| Self(text.to_owned()))
+    }
+
+    /// Stands for the routing mesh's own sandbox, where others have a container's id.
+    pub fn of_mesh() -> Self {
+        Self("ingress-sbox".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bollard_stubs::models::{NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
-use drydock_swarm::manager::ClusterError;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::body::{JsonBody, decode};
+use super::swarm;
 use crate::container::{Container, files};
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
@@ -38,7 +38,12 @@ struct Filtered {
 
 async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Filtered>) -> ApiResult {
     let filters = filters(query.filters.as_deref(), LIST_FILTERS)?;
-    Ok(Json(engine.networks.list(&filters)).into_response())
+    let own = engine.networks.list(&filters);
+    let others = swarm::networks::list(&engine).await.into_iter();
+    let others = others.filter(|other| !own.iter().any(|own| Some(&own.id) == other.id.as_ref()));
+    let others: Vec<_> = others.filter(|other| filters.admit_other(other)).collect();
+    let all = own.iter().map(|network| json!(network)).chain(others.iter().map(|network| json!(network)));
+    Ok(Json(all.collect::<Vec<_>>()).into_response())
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,8 +58,11 @@ async fn inspect(
     Query(query): Query<Scoped>,
 ) -> ApiResult {
     let has_scope = |scope: &str| query.scope.is_empty() || query.scope == scope;
-    match engine.networks.inspect(&id).filter(|network| has_scope(network.scope)) {
-        Some(network) => Ok(Json(network).into_response()),
+    if let Some(network) = engine.networks.inspect(&id).filter(|network| has_scope(network.scope)) {
+        return Ok(Json(network).into_response());
+    }
+    match swarm::networks::find(&engine, &id).await?.filter(|_| has_scope("swarm")) {
+        Some(network) => Ok(Json(drydock_swarm::api::network(&network)).into_response()),
         None => Err(ApiError::not_found(format!("network {id} not found"))),
     }
 }
@@ -69,13 +77,16 @@ async fn create(
         body.insert("Name".to_owned(), "".into());
     }
     let request: NetworkCreateRequest = decode(body.into())?;
-    if request.driver.as_deref() == Some("overlay") {
-        match engine.swarm()?.manager() {
-            Ok(_) => return Err(ApiError::not_implemented("an overlay network")),
-            // Refused as any network that cannot be made.
-            Err(ClusterError::NotInSwarm) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if request.driver.as_deref() == Some("overlay")
+        // Without a swarm it is refused as any network that cannot be made.
+        && let Some(id) = swarm::networks::create(&engine, request.clone()).await?
+    {
+        return Ok((StatusCode::CREATED, Json(json!({ "Id": id, "Warning": "" }))).into_response());
+    }
+    if swarm::networks::find(&engine, &request.name).await?.is_some_and(|found| found.name() == request.name)
+        && !crate::network::is_predefined(&request.name)
+    {
+        return Err(ApiError::conflict(format!("network with name {} already exists", request.name)));
     }
     let created = engine.networks.create(request).await?;
     let answer = json!({ "Id": created.id, "Warning": created.warning });
@@ -83,13 +94,19 @@ async fn create(
 }
 
 async fn remove(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> ApiResult<StatusCode> {
-    engine.networks.remove(&id).await?;
+    let own = engine.networks.inspect(&id).filter(|network| network.scope == "local");
+    match swarm::networks::find(&engine, &id).await?.filter(|_| own.is_none()) {
+        Some(network) => swarm::networks::remove(&engine, &network).await?,
+        None => engine.networks.remove(&id).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn prune(State(engine): State<Arc<Engine>>, Query(query): Query<Filtered>) -> ApiResult {
     let filters = filters(query.filters.as_deref(), PRUNE_FILTERS)?;
-    let removed = engine.networks.prune(filters).await;
+    let of_swarm = swarm::networks::prune(&engine, |network| filters.admit_other(network)).await;
+    let mut removed = engine.networks.prune(filters).await;
+    removed.extend(of_swarm);
     engine.events.publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())].into());
     // Go's empty list.
     let removed = (!removed.is_empty()).then_some(removed);
@@ -111,9 +128,21 @@ async fn connect(
     }
     let _one_verb = container.verbs.lock().await;
     let (name, shown, ports) = if container.status().is_live() {
-        let network = network.ok_or_else(|| not_found(&id))?;
+        if let Some(network) = &network {
+            refuse_twice(&container, &network.name)?;
+        }
+        let attached = crate::swarm::attach(&engine, &container, &id, &settings).await?;
+        let (network, settings) = match (attached, network) {
+            (Some(attached), _) => attached,
+            (None, Some(network)) => (network.id, settings),
+            (None, None) => return Err(not_found(&id)),
+        };
         let join = crate::container::start::ask_network(&container.record());
-        let connected = engine.networks.connect(join, &network.id, settings).await?;
+        let connected = engine.networks.connect(join, &network, settings).await;
+        if connected.is_err() {
+            crate::swarm::detach(&engine, &container, &network);
+        }
+        let connected = connected?;
         files::connected(&container, &connected);
         (connected.network, connected.settings, connected.ports)
     } else {
@@ -167,7 +196,10 @@ async fn disconnect(
     }
     let ports = if is_live {
         let join = crate::container::start::ask_network(&container.record());
-        engine.networks.disconnect(join, &network).await?.1
+        let id = engine.networks.inspect(&network).map(|found| found.id).unwrap_or_default();
+        let left = engine.networks.disconnect(join, &network).await?;
+        crate::swarm::detach(&engine, &container, &id);
+        left.1
     } else {
         None
     };

@@ -154,6 +154,7 @@ pub async fn create(
         host_config,
         mounts,
         networks,
+        attachments: Vec::new(),
         links,
         macs,
         ports: Default::default(),

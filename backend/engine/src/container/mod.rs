@@ -38,8 +38,8 @@ pub mod top;
 pub mod update;
 pub mod view;
 
-pub use live::Container;
-pub use record::Record;
+pub use live::{Container, SaveError};
+pub use record::{Attachment, Record};
 pub use registry::{Containers, FindError, LoadError};
 
 use crate::engine::Engine;

@@ -156,7 +156,21 @@ pub async fn release(engine: &Engine, container: &Container) {
             engine.volumes.unmount(&point.name);
         }
     }
-    container.note(forget_network);
+    container.note(|record| {
+        forget_network(record);
+        forget_attachments(record);
+    });
+    engine.fabric.note_detached();
+}
+
+/// The swarm's places are given back, and what it chose for them is nobody's wish.
+fn forget_attachments(record: &mut Record) {
+    for own in std::mem::take(&mut record.attachments).iter().filter(|own| own.is_given) {
+        let endpoints = record.networks.values_mut();
+        let its = endpoints.filter(|endpoint| endpoint.network_id.as_deref() == Some(&own.network));
+        its.filter_map(|endpoint| endpoint.ipam_config.as_mut())
+            .for_each(|config| config.ipv4_address = None);
+    }
 }
 
 /// Leaves of the network what was asked for.

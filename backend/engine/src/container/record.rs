@@ -32,6 +32,9 @@ pub struct Record {
     /// MAC addresses that the user chose, by network.
     #[serde(default)]
     pub macs: BTreeMap<String, String>,
+    /// Its places on networks of a swarm, which asked for them while it runs.
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
     /// Ports as they are really bound while it runs.
     pub ports: PortMap,
     /// The pinned network namespace while it runs, and its id.
@@ -53,6 +56,20 @@ pub struct Record {
 pub struct Sandbox {
     pub path: std::path::PathBuf,
     pub id: String,
+    /// Its way out where none of its networks has one.
+    #[serde(default)]
+    pub gateway: Option<EndpointSettings>,
+}
+
+/// A plain container's place on a network of a swarm.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The swarm's task that stands for it.
+    pub task: String,
+    /// The network's id, once it is known.
+    pub network: String,
+    /// Whether the swarm chose the address: it is not the user's wish then.
+    pub is_given: bool,
 }
 
 /// Docker's words for where a container is in its life.

@@ -67,6 +67,7 @@ fn sandbox(record: &Record) -> Option<(Join, Joined)> {
         sandbox: sandbox.path,
         sandbox_id: sandbox.id,
         endpoints: record.networks.clone(),
+        gateway: sandbox.gateway,
         ports: record.ports.clone(),
         ..Joined::default()
     };

@@ -56,6 +56,8 @@ pub enum StartError {
     #[error(transparent)]
     Network(#[from] JoinError),
     #[error(transparent)]
+    Attach(#[from] crate::swarm::AttachError),
+    #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
     NamespaceOf(#[from] FindError),
@@ -92,6 +94,7 @@ impl From<StartError> for ApiError {
             StartError::Paused | StartError::Removing => StatusCode::CONFLICT,
             StartError::Gone(_) => StatusCode::NOT_FOUND,
             StartError::Network(error) => return error.into(),
+            StartError::Attach(error) => return error.into(),
             StartError::Link(error) => return error.into(),
             StartError::NamespaceOf(error) => return error.into(),
             StartError::Mode(error) => return error.into(),
@@ -311,12 +314,18 @@ async fn join(
         return Ok((Joined::default(), Choice::Join(format!("/proc/{pid}/ns/net").into())));
     }
     let links = links::linked(engine, record)?;
-    let joined = engine.networks.join(Join { links, ..ask_network(record) }).await?;
+    let mut join = Join { links, ..ask_network(record) };
+    crate::swarm::attach_all(engine, container, &mut join).await?;
+    let joined = engine.networks.join(join).await?;
     links::tell_parents(engine, &container.id, &joined);
     container.update(|record| {
         record.networks.clone_from(&joined.endpoints);
         record.ports.clone_from(&joined.ports);
-        record.sandbox = Some(Sandbox { path: joined.sandbox.clone(), id: joined.sandbox_id.clone() });
+        record.sandbox = Some(Sandbox {
+            path: joined.sandbox.clone(),
+            id: joined.sandbox_id.clone(),
+            gateway: joined.gateway.clone(),
+        });
     })?;
     let path = joined.sandbox.clone();
     Ok((joined, Choice::Join(path)))

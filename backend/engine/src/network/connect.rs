@@ -10,8 +10,9 @@ use drydock_networks::netlink::{Changes, NetlinkError, Route};
 use drydock_networks::{NetNs, sublink};
 
 use super::join::{JoinError, gateways, has_names, way_out};
+use super::leave::Remains;
 use super::plan::{self, PlanError, Who};
-use super::record::Record;
+use super::record::{Driver, Record};
 use super::service::Inner;
 use super::state::Endpoint;
 use super::{Join, PortMap};
@@ -147,6 +148,7 @@ impl Inner {
         } else {
             self.refresh_names(&join.container);
         }
+        self.balance(&join.container);
         Ok(())
     }
 
@@ -179,7 +181,11 @@ impl Inner {
         let records = state.records(&endpoints);
         drop(state);
         // The container must see the link go, not just fall silent.
+        if let Err(error) = self.unplug_from_switch(&endpoint) {
+            tracing::warn!(endpoint.id = %endpoint.id, %error, "cannot delete a link");
+        }
         let detached = match super::create::sublink(&record) {
+            None if record.driver == Driver::Overlay => Ok(()),
             Some(_) => sublink::detach(&namespace, &endpoint.link).map_err(BridgeError::Link),
             None => self.host.detach(&endpoint.host_link()),
         };
@@ -190,7 +196,11 @@ impl Inner {
         if let Err(error) = lead_out(&namespace, &endpoints, &records) {
             tracing::warn!(container.id = %container, %error, "cannot set the default route");
         }
+        if record.driver == Driver::Overlay {
+            self.tear_down(Remains { was_on_overlay: true, ..Remains::default() });
+        }
         self.refresh_names(container);
+        self.balance(container);
         let ports = self.follow_way_out(join).unwrap_or_else(|error| {
             tracing::warn!(container.id = %container, %error, "published ports are closed");
             Some(PortMap::default())

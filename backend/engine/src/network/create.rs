@@ -258,7 +258,7 @@ pub(super) fn sublink(record: &Record) -> Option<Sublink> {
             "l3s" => IpvlanMode::L3s,
             _ => IpvlanMode::L2,
         })),
-        Driver::Bridge | Driver::Host | Driver::Null => None,
+        Driver::Bridge | Driver::Host | Driver::Null | Driver::Overlay => None,
     }
 }
 
@@ -456,6 +456,7 @@ fn record(
         enable_ipv6: request.enable_ipv6.unwrap_or(false),
         internal: request.internal.unwrap_or(false),
         attachable: request.attachable.unwrap_or(false),
+        ingress: false,
         subnets,
         asked: asked(plans),
         config_only: request.config_only.unwrap_or(false),

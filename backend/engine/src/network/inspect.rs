@@ -84,14 +84,14 @@ impl Inspected {
             name: record.name.clone(),
             id: record.id.to_string(),
             created: record.created.clone(),
-            scope: "local",
+            scope: record.scope(),
             driver: record.driver.name(),
             enable_ipv4: record.enable_ipv4,
             enable_ipv6: record.enable_ipv6,
             ipam: ipam(record),
             internal: record.internal,
             attachable: record.attachable,
-            ingress: false,
+            ingress: record.ingress,
             config_from: ConfigFrom { network: record.config_from.clone() },
             config_only: record.config_only,
             containers: members.map(|it| (it.container.to_string(), member(it))).collect(),
@@ -210,6 +210,11 @@ fn check(key: &str, values: &[String]) -> Result<(), FilterError> {
 }
 
 impl Filters {
+    /// The same for a network of the swarm that this engine has no part in.
+    pub fn admit_other(&self, network: &bollard_stubs::models::Network) -> bool {
+        Record::of_swarm(network).is_some_and(|record| self.admit(&Network::new(record)))
+    }
+
     pub(super) fn admit(&self, network: &Network) -> bool {
         self.wanted.iter().all(|(key, values)| {
             values.is_empty() || values.iter().any(|value| fits(key, value, network)) == (key != "label!")
@@ -224,7 +229,7 @@ fn fits(key: &str, value: &str, network: &Network) -> bool {
         "name" => record.name.contains(value),
         "id" => record.id.as_str().starts_with(value),
         "driver" => record.driver.name() == value,
-        "scope" => value == "local",
+        "scope" => value == record.scope(),
         "type" => record.is_predefined() == (value == "builtin"),
         "dangling" => is_unused == matches!(value, "true" | "1"),
         "label" | "label!" => match value.split_once('=') {

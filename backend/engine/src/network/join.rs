@@ -11,6 +11,9 @@ use drydock_networks::dns::{NameServer, StartError};
 use drydock_networks::sublink;
 use drydock_networks::{Cidr, NetNs};
 
+use super::create::CreateError;
+use super::gateway;
+use super::overlay::PartError;
 use super::plan::{self, PlanError, Who};
 use super::ports::{self, PublishError, Published};
 use super::record::{Driver, Record};
@@ -40,6 +43,10 @@ pub enum JoinError {
     Sandbox(#[source] std::io::Error),
     #[error("failed to set up container networking: connect to network {network}: {source}")]
     Attach { network: String, source: BridgeError },
+    #[error("failed to set up container networking: connect to network {network}: {source}")]
+    Overlay { network: String, source: PartError },
+    #[error("failed to set up container networking: make docker_gwbridge: {0}")]
+    Gateway(#[source] CreateError),
     #[error("failed to set up container networking: publish ports: {0}")]
     Rules(#[source] BridgeError),
     #[error("failed to set up container networking: {0}")]
@@ -103,6 +110,9 @@ impl Inner {
         join: &Join,
         draft: &mut Draft,
     ) -> Result<(Joined, BTreeMap<String, Endpoint>), JoinError> {
+        if self.asks_for_overlay(join) {
+            self.ensure_gateway().map_err(JoinError::Gateway)?;
+        }
         self.plan(join, draft)?;
         let way_out = way_out(&draft.endpoints, &draft.records);
         self.lease_ports(join, way_out.as_deref(), draft)?;
@@ -117,7 +127,9 @@ impl Inner {
         if !draft.published.publications.is_empty() {
             self.host.publish(&draft.published.publications).map_err(JoinError::Rules)?;
         }
-        self.settle(join, draft)
+        let settled = self.settle(join, draft)?;
+        self.balance(&join.container);
+        Ok(settled)
     }
 
     /// The sandbox is complete: from here on it is the state's.
@@ -173,6 +185,16 @@ impl Inner {
                 draft.endpoints.insert(network.record.name.clone(), endpoint);
             }
         }
+        if state.lacks_way_out(&draft.endpoints) {
+            let link = format!("eth{}", draft.endpoints.len());
+            let settings = EndpointSettings::default();
+            let endpoint =
+                plan::endpoint(&mut state, gateway::NAME, who, &settings, link).map_err(JoinError::Start)?;
+            if let Some(network) = state.networks.get(&endpoint.network) {
+                draft.records.insert(gateway::NAME.to_owned(), network.record.clone());
+                draft.endpoints.insert(gateway::NAME.to_owned(), endpoint);
+            }
+        }
         Ok(())
     }
 
@@ -220,6 +242,11 @@ impl Inner {
             addresses: &addresses,
             gateways,
         };
+        if record.driver == Driver::Overlay {
+            let failed = |source| JoinError::Overlay { network: record.name.clone(), source };
+            let switch = self.switch(record).map_err(failed)?;
+            return switch.attach(sandbox, &plug).map_err(|source| failed(source.into()));
+        }
         let attached = match super::create::sublink(record) {
             Some(kind) => {
                 let (host, parent) = (self.host.namespace(), record.parent());
@@ -257,11 +284,14 @@ impl Inner {
         ports: super::PortMap,
     ) -> Joined {
         let shown = |(name, endpoint): (&String, &Endpoint)| {
-            let asked = asked(join, &records[name]);
+            let asked = asked_of(join, &records[name]);
             (name.clone(), plan::settings(&asked, endpoint, &records[name]))
         };
-        let own = endpoints
-            .values()
+        let (hidden, visible): (Vec<_>, Vec<_>) =
+            endpoints.iter().partition(|(name, _)| gateway::is_hidden(join, name));
+        let own = visible
+            .iter()
+            .map(|(_, endpoint)| endpoint)
             .flat_map(|endpoint| &endpoint.addresses)
             .map(|address| (address.ip().to_string(), vec![join.hostname.clone()]));
         let without = join.networks.iter().filter(|(reference, _)| self.is_without(reference));
@@ -273,7 +303,8 @@ impl Inner {
         Joined {
             sandbox: sandbox.path().to_owned(),
             sandbox_id: id.to_string(),
-            endpoints: endpoints.iter().map(shown).chain(without).collect(),
+            gateway: hidden.iter().copied().map(shown).map(|(_, settings)| settings).next(),
+            endpoints: visible.iter().copied().map(shown).chain(without).collect(),
             ports,
             resolv_conf: self.names.resolv_conf(join, has_names(records)),
             hosts: linked.chain(own).collect(),
@@ -291,8 +322,13 @@ impl Inner {
     }
 }
 
+/// The settings that a network of this name was asked for with.
+pub(super) fn asked<'a>(join: &'a Join, network: &str) -> Option<&'a EndpointSettings> {
+    join.networks.get(network)
+}
+
 /// The settings a network was asked for with, by whatever reference.
-fn asked(join: &Join, record: &Record) -> EndpointSettings {
+fn asked_of(join: &Join, record: &Record) -> EndpointSettings {
     let matches = |reference: &str| reference == record.name || record.id.as_str().starts_with(reference);
     let found = join.networks.get(&record.name).or_else(|| {
         join.networks.iter().find(|(reference, _)| matches(reference)).map(|(_, settings)| settings)

@@ -3,10 +3,12 @@
 //! kernel is slow there.
 
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use drydock_networks::netlink::NetlinkError;
 use drydock_networks::{NetNs, sublink};
 
+use super::overlay::Balance;
 use super::service::Inner;
 use super::state::Endpoint;
 use crate::id::Id;
@@ -16,6 +18,10 @@ use crate::id::Id;
 pub struct Remains {
     pub links: Vec<String>,
     pub namespace: Option<PathBuf>,
+    /// Its rules: closing their socket waits for the kernel.
+    pub balance: Option<Balance>,
+    /// Whether the sandbox was on a network of a swarm, which may be wanted no more.
+    pub was_on_overlay: bool,
     /// The retired record of a network, to be forgotten once its bridge is gone.
     pub network: Option<Id>,
 }
@@ -44,6 +50,8 @@ impl Inner {
                 .unpublish(&sandbox.publications)
                 .map_err(|source| LeaveError::Ports { container: container.clone(), source })
         };
+        let balance = self.balances.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+        self.tear_down(Remains { balance, ..Remains::default() });
         drop(sandbox.leases);
         drop(sandbox.name_server);
         for record in records.values() {
@@ -56,7 +64,12 @@ impl Inner {
     /// Takes endpoints off their networks and leaves their links to be taken apart.
     pub(super) fn discard(&self, endpoints: impl Iterator<Item = Endpoint>, namespace: Option<PathBuf>) {
         let endpoints: Vec<Endpoint> = endpoints.collect();
-        let links: Vec<String> = endpoints.iter().map(Endpoint::host_link).collect();
+        let (overlaid, plain): (Vec<Endpoint>, Vec<Endpoint>) = {
+            let state = self.state();
+            endpoints.iter().cloned().partition(|endpoint| state.is_on_overlay(endpoint))
+        };
+        self.silence_in_switches(&overlaid);
+        let links: Vec<String> = plain.iter().map(Endpoint::host_link).collect();
         if let Some(path) = &namespace {
             self.detach_sublinks(&endpoints, path);
         }
@@ -68,7 +81,8 @@ impl Inner {
             // Its addresses stay taken: something may still answer for them.
             Err(error) => tracing::warn!(%error, "cannot silence a container's links"),
         }
-        self.tear_down(Remains { links, namespace, network: None });
+        let was_on_overlay = !overlaid.is_empty();
+        self.tear_down(Remains { links, namespace, was_on_overlay, ..Remains::default() });
     }
 
     /// Links on a link of the host: the next container with the same hardware address could not have its own
@@ -100,7 +114,8 @@ impl Inner {
     }
 
     /// Takes apart what was queued. Goes on after a failing step; the next start sweeps the rest.
-    pub(super) fn take_apart(&self, all: &[Remains]) {
+    pub(super) fn take_apart(&self, mut all: Vec<Remains>) {
+        all.iter_mut().for_each(|remains| drop(remains.balance.take()));
         let links: Vec<String> = all.iter().flat_map(|remains| remains.links.iter().cloned()).collect();
         let deleted = self.host.delete_links(&links);
         if let Err(error) = &deleted {
@@ -110,6 +125,9 @@ impl Inner {
             if let Err(error) = NetNs::remove(path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a network namespace");
             }
+        }
+        if all.iter().any(|remains| remains.was_on_overlay) {
+            self.forget_unwanted();
         }
         for id in all.iter().filter_map(|remains| remains.network.as_ref()).filter(|_| deleted.is_ok()) {
             if let Err(error) = self.shelf.forget(id) {

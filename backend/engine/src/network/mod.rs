@@ -3,17 +3,21 @@
 //! Links, addresses, rules and DNS are `drydock-networks`'. The rest of the engine uses only what is public here.
 //! Modes `host` and `container:…` never reach this room: the container's own room handles them.
 //!
-//! Begin with [`service`]; one verb per file: `create`, `remove`, `join`, `leave`, `connect`, `restore`.
+//! Begin with [`service`]; one verb per file: `create`, `remove`, `join`, `leave`, `connect`, `restore`. A swarm's networks are in
+//! `overlay`, its routing mesh in `mesh`.
 
 mod connect;
 mod create;
 mod default_bridge;
+mod gateway;
 mod guests;
 mod inspect;
 mod join;
 mod leave;
+mod mesh;
 mod names;
 mod options;
+mod overlay;
 mod plan;
 mod ports;
 mod record;
@@ -36,7 +40,10 @@ pub use create::CreateError;
 pub use inspect::{FilterError, Filters, Inspected, filters};
 pub use join::JoinError;
 pub use leave::LeaveError;
+pub use mesh::{Mesh, protocol};
 pub use names::{LinkError, link};
+pub use overlay::{Scene, Underlay};
+pub use record::is_predefined;
 pub use remove::RemoveError;
 pub use service::{NetworkService, OpenError};
 
@@ -65,11 +72,37 @@ pub struct Join {
     pub sysctls: BTreeMap<String, String>,
 }
 
+impl Join {
+    /// One that asks for nothing.
+    pub fn of(container: Id) -> Self {
+        Self {
+            container,
+            name: String::new(),
+            hostname: String::new(),
+            networks: BTreeMap::new(),
+            ports: PortMap::new(),
+            dns: Vec::new(),
+            dns_options: Vec::new(),
+            dns_search: Vec::new(),
+            links: Vec::new(),
+            sysctls: BTreeMap::new(),
+        }
+    }
+}
+
 /// Another container on the default bridge, and what this one calls it.
 #[derive(Clone, Debug)]
 pub struct Linked {
     pub container: Id,
     pub names: Vec<String>,
+}
+
+impl Joined {
+    /// Every endpoint with its network's name, the way out that is not shown among them.
+    fn all(&self) -> impl Iterator<Item = (&str, &EndpointSettings)> {
+        let gateway = self.gateway.iter().map(|shown| (gateway::NAME, shown));
+        self.endpoints.iter().map(|(name, shown)| (name.as_str(), shown)).chain(gateway)
+    }
 }
 
 /// A sandbox that is ready for the container's first process.
@@ -80,6 +113,8 @@ pub struct Joined {
     pub sandbox_id: String,
     /// Filled in: addresses, gateway, MAC, endpoint and network ids, DNS names. Keys are network names.
     pub endpoints: BTreeMap<String, EndpointSettings>,
+    /// The way out of a container whose own networks have none; not shown among them.
+    pub gateway: Option<EndpointSettings>,
     /// What was really bound. Exposed but unpublished ports keep `None`.
     pub ports: PortMap,
     /// The whole text of the container's `/etc/resolv.conf`.

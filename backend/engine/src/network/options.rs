@@ -57,7 +57,7 @@ pub fn check(
     match driver {
         Driver::Bridge => check_bridge(options, is_internal),
         Driver::Macvlan | Driver::Ipvlan => check_sublink(driver, options),
-        Driver::Host | Driver::Null => Ok(()),
+        Driver::Host | Driver::Null | Driver::Overlay => Ok(()),
     }
 }
 

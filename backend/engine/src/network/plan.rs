@@ -93,7 +93,7 @@ pub fn endpoint(
         container: who.container.clone(),
         container_name: who.name.to_owned(),
         mac: mac.unwrap_or_else(|| mac_of(&addresses)),
-        names: if !record.has_names() { Vec::new() } else { names(who, settings) },
+        names: if !record.has_names() || record.ingress { Vec::new() } else { names(who, settings) },
         addresses,
         link_local: local.filter_map(|text| Cidr::new(text.parse::<IpAddr>().ok()?, 16)).collect(),
         link,
@@ -144,7 +144,8 @@ pub fn check(record: &Record, settings: &EndpointSettings) -> Result<(), PlanErr
     if !asked.is_empty() && record.is_predefined() {
         faults.push("user specified IP address is supported on user defined networks only".to_owned());
     }
-    for (is_ipv4, text) in &asked {
+    // A swarm's managers choose the addresses of its networks.
+    for (is_ipv4, text) in asked.iter().filter(|_| record.driver != Driver::Overlay) {
         faults.extend(place(record, *is_ipv4, text));
     }
     if faults.is_empty() { Ok(()) } else { Err(PlanError::Settings(Faults(faults))) }
@@ -232,7 +233,8 @@ pub fn settings(asked: &EndpointSettings, endpoint: &Endpoint, record: &Record) 
 
 /// Where packets to the world leave a network, if they may.
 pub fn gateway(record: &Record, is_ipv4: bool) -> Option<IpAddr> {
-    if record.internal {
+    // The way out of an overlay network is another; see [`super::gateway`].
+    if record.internal || record.driver == Driver::Overlay {
         return None;
     }
     let subnet = record.subnet(is_ipv4)?;

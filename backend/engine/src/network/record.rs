@@ -24,6 +24,8 @@ pub mod option {
     pub const GATEWAY_MODE_IPV6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
     /// `eth` of `eth0`.
     pub const LINK_PREFIX: &str = "com.docker.network.container_iface_prefix";
+    /// The numbers of an overlay network, one per subnet.
+    pub const VXLAN_IDS: &str = "com.docker.network.driver.overlay.vxlanid_list";
     /// The host's link below a macvlan or ipvlan network.
     pub const PARENT: &str = "parent";
     pub const MACVLAN_MODE: &str = "macvlan_mode";
@@ -40,6 +42,8 @@ pub enum Driver {
     Null,
     Macvlan,
     Ipvlan,
+    /// Made by a swarm's managers; see [`super::overlay`].
+    Overlay,
 }
 
 impl Driver {
@@ -50,12 +54,13 @@ impl Driver {
             Self::Null => "null",
             Self::Macvlan => "macvlan",
             Self::Ipvlan => "ipvlan",
+            Self::Overlay => "overlay",
         }
     }
 
     /// Whether its containers get links and addresses of their own.
     pub const fn has_endpoints(self) -> bool {
-        matches!(self, Self::Bridge | Self::Macvlan | Self::Ipvlan)
+        matches!(self, Self::Bridge | Self::Macvlan | Self::Ipvlan | Self::Overlay)
     }
 }
 
@@ -81,6 +86,9 @@ pub struct Record {
     pub enable_ipv6: bool,
     pub internal: bool,
     pub attachable: bool,
+    /// Carries the routing mesh of a swarm.
+    #[serde(default)]
+    pub ingress: bool,
     pub subnets: Vec<Subnet>,
     /// What somebody asked for, which is what is shown: without a gateway that nobody named.
     #[serde(default)]
@@ -110,6 +118,11 @@ impl Record {
     /// The network whose containers do not know each other's names.
     pub fn is_default_bridge(&self) -> bool {
         self.name == "bridge"
+    }
+
+    /// Whom it is for: this host alone, or every node of a swarm.
+    pub fn scope(&self) -> &'static str {
+        if self.driver == Driver::Overlay { "swarm" } else { "local" }
     }
 
     /// Whether its containers find each other by name.

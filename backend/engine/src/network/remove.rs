@@ -5,7 +5,7 @@ use drydock_networks::sublink::{self, Parent};
 
 use super::inspect::Filters;
 use super::leave::Remains;
-use super::record::{Record, option};
+use super::record::{Driver, Record, option};
 use super::service::Inner;
 use crate::error::ApiError;
 
@@ -17,6 +17,11 @@ pub enum RemoveError {
     Predefined(String),
     #[error("error while removing network: network {network} has active endpoints ({endpoints})")]
     Active { network: String, endpoints: String },
+    #[error(
+        "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run \
+         this command on a manager node or promote the current node to a manager."
+    )]
+    OfSwarm,
     #[error("error while removing network: configuration network \"{0}\" is in use")]
     Configures(String),
     #[error("remove link {link}")]
@@ -36,6 +41,7 @@ impl From<RemoveError> for ApiError {
             RemoveError::Predefined(_) | RemoveError::Active { .. } | RemoveError::Configures(_) => {
                 http::StatusCode::FORBIDDEN
             }
+            RemoveError::OfSwarm => http::StatusCode::SERVICE_UNAVAILABLE,
             _ => http::StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::chain(status, &error)
@@ -72,6 +78,9 @@ impl Inner {
             return Err(RemoveError::Configures(pattern.name.clone()));
         }
         let network = state.find_mut(reference).ok_or_else(not_found)?;
+        if network.record.driver == Driver::Overlay {
+            return Err(RemoveError::OfSwarm);
+        }
         let record = (*network.record).clone();
         if record.is_predefined() {
             return Err(RemoveError::Predefined(record.name));
@@ -119,7 +128,7 @@ impl Inner {
         self.host.retire_bridge(&bridge).map_err(failed)?;
         self.shelf.retire(&record.id).map_err(kept)?;
         let network = Some(record.id.clone());
-        self.tear_down(Remains { links: vec![bridge.name], namespace: None, network });
+        self.tear_down(Remains { links: vec![bridge.name], network, ..Remains::default() });
         Ok(())
     }
 
@@ -129,6 +138,8 @@ impl Inner {
             let state = self.state();
             let unused = state.networks.values().filter(|network| {
                 !network.record.is_predefined()
+                    // Its managers remove it.
+                    && network.record.driver != Driver::Overlay
                     && !network.record.config_only
                     && network.endpoints.is_empty()
                     && filters.admit(network)

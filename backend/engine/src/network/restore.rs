@@ -36,6 +36,7 @@ impl Inner {
         for (join, joined) in &live {
             self.adopt(join, joined);
         }
+        self.restore_overlays();
         let publications: Vec<Publication> = {
             let state = self.state();
             state.sandboxes.values().flat_map(|sandbox| sandbox.publications.clone()).collect()
@@ -135,8 +136,10 @@ impl Inner {
     ) -> BTreeMap<String, Endpoint> {
         let mut state = self.state();
         let mut endpoints = BTreeMap::new();
-        for (at, (name, shown)) in joined.endpoints.iter().enumerate() {
-            let Some(network) = state.find_mut(name) else {
+        for (at, (name, shown)) in joined.all().enumerate() {
+            // A network of a swarm may have the name of another.
+            let id = shown.network_id.as_deref().filter(|id| state.find(id).is_some()).unwrap_or(name);
+            let Some(network) = state.find_mut(id) else {
                 tracing::error!(container.id = %join.container, network.name = name, "its network is gone");
                 continue;
             };
@@ -220,9 +223,13 @@ impl Inner {
     fn sweep(&self, bridges: &[Bridge]) {
         let (links, sandboxes): (HashSet<String>, HashSet<PathBuf>) = {
             let state = self.state();
+            let overlays = state.networks.values().filter(|network| network.record.driver == Driver::Overlay);
+            let switches: Vec<PathBuf> =
+                overlays.map(|network| self.switch_path(&network.record.id)).collect();
             let endpoints = state.sandboxes.values().flat_map(|sandbox| sandbox.endpoints.values());
             let links = endpoints.map(|endpoint| host_link(&endpoint.id)).collect();
-            (links, state.sandboxes.values().map(|sandbox| sandbox.path.clone()).collect())
+            let sandboxes = state.sandboxes.values().map(|sandbox| sandbox.path.clone());
+            (links, sandboxes.chain(switches).collect())
         };
         self.sweep_links(bridges, &links);
         self.sweep_retired();
@@ -244,7 +251,8 @@ impl Inner {
             Vec::new()
         });
         for record in retired {
-            self.tear_down(Remains { links: vec![record.link()], namespace: None, network: Some(record.id) });
+            let links = vec![record.link()];
+            self.tear_down(Remains { links, network: Some(record.id), ..Remains::default() });
         }
     }
 
@@ -293,6 +301,7 @@ pub(super) fn predefined(
         enable_ipv6: false,
         internal: false,
         attachable: false,
+        ingress: false,
         subnets,
         asked: Vec::new(),
         config_only: false,
@@ -323,12 +332,10 @@ impl ShownPort {
 }
 
 fn shown_ports(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<ShownPort> {
-    let way_out = joined
-        .endpoints
-        .iter()
-        .filter(|(_, shown)| shown.gateway.as_deref().is_some_and(|gateway| !gateway.is_empty()));
+    let way_out =
+        joined.all().filter(|(_, shown)| shown.gateway.as_deref().is_some_and(|gateway| !gateway.is_empty()));
     let way_out = way_out
-        .min_by_key(|(name, shown)| (std::cmp::Reverse(shown.gw_priority.unwrap_or(0)), (*name).clone()));
+        .min_by_key(|(name, shown)| (std::cmp::Reverse(shown.gw_priority.unwrap_or(0)), (*name).to_owned()));
     let container = way_out.and_then(|(name, _)| match endpoints.get(name)?.address(true)?.ip() {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,

@@ -3,12 +3,12 @@
 //! Tasks, all ending with the service: one refills the stock of namespaces (`spares`), one takes
 //! apart what containers left (`leave`), one keeps what `iptables` shows true (`show`). Verbs that ask the kernel run on the blocking pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bollard_stubs::models::{EndpointSettings, NetworkCreateRequest};
+use bollard_stubs::models::{self, EndpointSettings, NetworkCreateRequest};
 use drydock_networks::bridge::{Bridge, Host, Publication};
 use drydock_networks::ipam::{self, Pool};
 use drydock_networks::ports::Ports;
@@ -24,11 +24,12 @@ use super::inspect::{Filters, Inspected};
 use super::join::JoinError;
 use super::leave::{LeaveError, Remains};
 use super::names::Names;
+use super::overlay::{Balance, Overlays, Scene, Underlay};
 use super::record::{Record, Shelf};
 use super::remove::RemoveError;
 use super::spares::Spares;
 use super::state::{Network, State};
-use super::{Join, Joined, PortMap};
+use super::{Join, Joined, Mesh, PortMap};
 use crate::config::Config;
 use crate::events::Events;
 use crate::id::Id;
@@ -61,6 +62,10 @@ pub(super) struct Inner {
     /// `--host-gateway-ip`
     pub host_gateways: Vec<String>,
     pub remains: mpsc::UnboundedSender<Remains>,
+    pub overlays: Mutex<Overlays>,
+    /// Of containers on a swarm's networks.
+    pub balances: Mutex<HashMap<Id, Balance>>,
+    pub mesh: Mutex<super::mesh::Present>,
     /// Told when bridges or published ports are others than before.
     pub shown: Arc<Notify>,
     state: Mutex<State>,
@@ -105,6 +110,9 @@ impl NetworkService {
             forwards: config.ip_forward,
             host_gateways: config.host_gateway_ips.clone(),
             remains,
+            overlays: Mutex::default(),
+            balances: Mutex::default(),
+            mesh: Mutex::default(),
             shown: Arc::default(),
             state: Mutex::default(),
         });
@@ -214,6 +222,46 @@ impl NetworkService {
         }
     }
 
+    /// Makes the bridge by which containers of a swarm's networks reach the world.
+    pub async fn ensure_gateway(&self) {
+        let inner = self.inner.clone();
+        let made = tokio::task::spawn_blocking(move || inner.ensure_gateway()).await;
+        if let Ok(Err(error)) = made {
+            tracing::error!(%error, "there is no way out of overlay networks");
+        }
+    }
+
+    /// What a swarm's managers say: the networks that this node has a part in, who is on them, and the routing mesh.
+    pub async fn follow(
+        &self,
+        underlay: Underlay,
+        networks: Vec<models::Network>,
+        scenes: Vec<(Id, Scene)>,
+        mesh: Option<Mesh>,
+    ) {
+        let inner = self.inner.clone();
+        let following = move || {
+            inner.know(underlay, networks.iter().filter_map(Record::of_swarm).collect());
+            scenes.into_iter().for_each(|(id, scene)| inner.show(&id, scene));
+            inner.set_mesh(mesh.as_ref());
+        };
+        if let Err(error) = tokio::task::spawn_blocking(following).await {
+            tracing::error!(%error, "networks are not as the swarm's managers say");
+        }
+    }
+
+    /// This node is no longer part of a swarm.
+    pub async fn leave_swarm(&self) {
+        let inner = self.inner.clone();
+        let leaving = move || {
+            inner.set_mesh(None);
+            inner.want_no_overlay();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(leaving).await {
+            tracing::error!(%error, "networks of the swarm that was left stay");
+        }
+    }
+
     pub async fn create(&self, request: NetworkCreateRequest) -> Result<Created, CreateError> {
         let inner = self.inner.clone();
         match tokio::task::spawn_blocking(move || inner.create(request)).await {
@@ -300,7 +348,7 @@ async fn take_apart(inner: std::sync::Weak<Inner>, mut queue: mpsc::UnboundedRec
     while queue.recv_many(&mut all, AT_ONCE).await > 0 {
         let Some(inner) = inner.upgrade() else { return };
         let some = std::mem::take(&mut all);
-        if tokio::task::spawn_blocking(move || inner.take_apart(&some)).await.is_err() {
+        if tokio::task::spawn_blocking(move || inner.take_apart(some)).await.is_err() {
             return;
         }
     }

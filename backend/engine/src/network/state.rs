@@ -16,6 +16,7 @@ use drydock_networks::netlink::Mac;
 use drydock_networks::ports::PortLease;
 use drydock_networks::{Cidr, NetNs};
 
+use super::overlay::Scene;
 use super::record::Record;
 use crate::id::Id;
 
@@ -27,6 +28,8 @@ pub struct Network {
     pub books: Vec<AddressBook>,
     pub endpoints: HashMap<Id, Endpoint>,
     pub zone: Arc<Zone>,
+    /// Who else is on it, and what stands for whom: of a swarm's network.
+    pub scene: Arc<Scene>,
     /// Being removed: nobody may join any more.
     pub is_leaving: bool,
 }
@@ -35,7 +38,14 @@ impl Network {
     pub fn new(record: Record) -> Self {
         let books = record.subnets.iter().map(book).collect();
         let zone = Arc::new(Zone::new(&record.name));
-        Self { record: Arc::new(record), books, endpoints: HashMap::new(), zone, is_leaving: false }
+        Self {
+            record: Arc::new(record),
+            books,
+            endpoints: HashMap::new(),
+            zone,
+            scene: Arc::default(),
+            is_leaving: false,
+        }
     }
 
     /// Takes an address of each subnet: the asked-for one, or the lowest that is free.
@@ -154,7 +164,8 @@ pub struct State {
 impl State {
     /// By full id, then by name, then by a unique prefix of an id.
     pub fn find(&self, reference: &str) -> Option<&Network> {
-        let by_id = Id::parse(reference).and_then(|id| self.networks.get(&id));
+        let id = Id::parse(reference).or_else(|| Id::of_swarm(reference));
+        let by_id = id.and_then(|id| self.networks.get(&id));
         let by_name = || self.networks.values().find(|network| network.record.name == reference);
         let by_prefix = || {
             let mut matching =

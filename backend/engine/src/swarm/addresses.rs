@@ -13,6 +13,8 @@ pub enum AddressError {
     #[error("listen address must be an IP address or network interface (with optional port number)")]
     Listen,
     // The command line adds what to do.
+    #[error("data path address must be a non-zero IP address or network interface (without a port number)")]
+    DataPath,
     #[error("could not find the system's IP address")]
     None,
     #[error(
@@ -81,6 +83,17 @@ pub fn listening(wanted: &str) -> Result<String, AddressError> {
     Ok(join(ip, port))
 }
 
+/// `--data-path-addr`: an address or an interface; nothing for the advertised one.
+pub fn data_path(wanted: &str) -> Result<String, AddressError> {
+    if wanted.is_empty() {
+        return Ok(String::new());
+    }
+    match resolve(wanted)?.filter(|ip| !ip.is_unspecified()) {
+        Some(ip) => Ok(ip.to_string()),
+        None => Err(AddressError::DataPath),
+    }
+}
+
 /// The own address by which a manager is reached: what the kernel would send from.
 pub fn towards(manager: &str) -> Option<String> {
     let remote: SocketAddr = drydock_swarm::manager::settings::with_port(manager).parse().ok()?;
@@ -133,6 +146,8 @@ mod tests {
         assert_eq!(advertised("no-such-link", "0.0.0.0:2377"), Err(AddressError::Advertise));
         assert_eq!(listening("").as_deref(), Ok("0.0.0.0:2377"));
         assert_eq!(listening("nonsense"), Err(AddressError::Listen));
+        assert_eq!(data_path("10.1.2.3").as_deref(), Ok("10.1.2.3"));
+        assert_eq!(data_path("10.1.2.3:99"), Err(AddressError::DataPath));
         assert_eq!(towards("127.0.0.1").as_deref(), Some("127.0.0.1"));
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use drydock_images::Named;
+use drydock_registry::Credentials;
 use drydock_swarm::agent::Assets;
 use drydock_swarm::agent::executor::{Controller, Exit, Observed, TaskError};
 use drydock_swarm::dispatcher::calls::{LogLine, LogOptions};
@@ -13,7 +14,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
-use super::{assets, lines, task};
+use super::{assets, lines, task, template};
 use crate::container::remove::{self, RemoveError};
 use crate::container::stop::{self, How, StopError};
 use crate::container::{Container, FindError, create, start};
@@ -72,7 +73,9 @@ impl TaskController {
         let name = Named::parse(reference).map_err(|error| fatal(&error))?.or_latest();
         // Nobody reads how far it is.
         let progress = Progress::new(mpsc::unbounded_channel().0);
-        let request = PullRequest { name, platform: None, credentials: None };
+        // What its user gave with `--with-registry-auth`.
+        let credentials = self.task().registry_auth.as_deref().and_then(Credentials::from_header);
+        let request = PullRequest { name, platform: None, credentials };
         engine.images.pull(&request, &progress).await.map_err(|error| {
             tracing::warn!(image = reference, "{}", chain(&error));
             TaskError::Fatal(format!("No such image: {reference}"))
@@ -84,6 +87,17 @@ impl TaskController {
         assets::place(&assets::folder(&engine.config.exec_root, &task), &task, &self.assets)
             .map_err(|error| fatal(&error))
     }
+}
+
+/// The task with the templates in its spec filled in.
+fn expanded(engine: &Engine, task: &Task) -> Result<Task, TaskError> {
+    let mut expanded = task.clone();
+    if let Some(spec) = &mut expanded.spec.container_spec {
+        let place = template::Place { hostname: &engine.host.name, architecture: std::env::consts::ARCH };
+        template::expand(spec, task, place)
+            .map_err(|error| TaskError::Fatal(format!("expanding container spec failed: {error}")))?;
+    }
+    Ok(expanded)
 }
 
 /// What a container's health check says, followed by the engine's events.
@@ -149,11 +163,11 @@ impl Controller for TaskController {
         if self.find(&engine)?.is_some() {
             return Ok(());
         }
-        let task = self.task();
+        let task = Arc::new(expanded(&engine, &self.task())?);
         let image = task.spec.container_spec.as_ref().and_then(|spec| spec.image.clone()).unwrap_or_default();
         self.image(&engine, &image).await?;
         let files = self.files(&engine)?;
-        let wanted = task::container(&task, &files).map_err(|error| fatal(&error))?;
+        let wanted = task::container(&task, &files, &self.assets).map_err(|error| fatal(&error))?;
         let made = create::create(&engine, Some(&task.full_name()), wanted).await;
         made.map(|_| ()).map_err(|error| fatal(&error))
     }

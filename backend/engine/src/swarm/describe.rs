@@ -12,7 +12,8 @@ pub fn describe(engine: &Engine) -> NodeDescription {
         name: Some(name.to_owned()),
     };
     let logs = crate::log::options::DRIVERS.iter().map(|name| plugin("Log", name));
-    let networks = ["bridge", "host", "ipvlan", "macvlan", "null"].map(|name| plugin("Network", name));
+    let networks =
+        ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"].map(|name| plugin("Network", name));
     let plugins = logs.chain(networks).chain([plugin("Volume", "local")]).collect();
     let live = engine.live();
     let labels = live.labels.iter().map(|label| match label.split_once('=') {

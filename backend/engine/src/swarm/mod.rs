@@ -5,15 +5,22 @@
 
 mod addresses;
 mod assets;
+mod attach;
 mod controller;
 mod describe;
+mod fabric;
+mod kinds;
 mod lines;
 mod task;
+mod template;
 
-pub use addresses::{AddressError, advertised, listening, towards};
+pub use addresses::{AddressError, advertised, data_path, listening, towards};
+pub use attach::{AttachError, attach, attach_all, detach};
+pub use fabric::Fabric;
 pub use lines::{Details, line};
 pub use task::TASK_LABEL;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use drydock_swarm::agent::{Assets, Executor};
@@ -22,7 +29,7 @@ use drydock_swarm::manager::Cluster;
 use drydock_swarm::objects::{EncryptionKey, Node, NodeDescription, Task};
 
 use crate::engine::Engine;
-use controller::TaskController;
+use kinds::Controllers;
 
 /// This engine's swarm: none, one, or one that is locked.
 pub type Swarm = Cluster<Runner>;
@@ -38,21 +45,32 @@ impl Runner {
 }
 
 impl Executor for Runner {
-    type Controller = TaskController;
+    type Controller = Controllers;
 
     async fn describe(&self) -> NodeDescription {
         self.0.upgrade().map(|engine| describe::describe(&engine)).unwrap_or_default()
     }
 
-    /// Labels and keys are the scheduler's and the overlay networks'; containers need neither.
-    async fn configure(&self, _node: &Node, _keys: &[EncryptionKey]) {}
+    async fn configure(&self, node: &Node, data_path: Option<IpAddr>, _keys: &[EncryptionKey]) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.fabric.hear_of_node(&engine, node, data_path).await;
+        }
+    }
 
-    /// Looked at when a task needs them.
-    async fn assets_changed(&self, _assets: &Assets) {}
+    /// Secrets and configs are looked at when a task needs them.
+    async fn assets_changed(&self, assets: &Assets) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.fabric.hear_of_networks(&engine, assets.networks()).await;
+        }
+    }
 
-    async fn landscape_changed(&self, _landscape: &Landscape) {}
+    async fn landscape_changed(&self, landscape: &Landscape) {
+        if let Some(engine) = self.0.upgrade() {
+            engine.fabric.hear_of_others(&engine, landscape.clone()).await;
+        }
+    }
 
-    fn controller(&self, task: &Arc<Task>, assets: Assets) -> TaskController {
-        TaskController::new(self.0.clone(), task.clone(), assets)
+    fn controller(&self, task: &Arc<Task>, assets: Assets) -> Controllers {
+        Controllers::of(self.0.clone(), task.clone(), assets)
     }
 }

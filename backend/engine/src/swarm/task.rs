@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use drydock_swarm::objects::{EndpointPortConfig, PublishMode, Task, TaskSpecContainerSpec};
+use drydock_swarm::agent::Assets;
+use drydock_swarm::objects::{
+    EndpointPortConfig, NetworkAttachment, PublishMode, Task, TaskSpecContainerSpec,
+};
 use serde_json::{Map, Value, json};
 
 use super::assets::Placed;
@@ -16,6 +19,8 @@ pub const TASK_LABEL: &str = "com.docker.swarm.task.id";
 pub enum SpecError {
     #[error("the task has no container spec")]
     NoContainer,
+    #[error("network {0} not found")]
+    NoNetwork(String),
     #[error("the task's container spec does not read as a container: {0}")]
     Shape(#[from] serde_json::Error),
 }
@@ -26,12 +31,17 @@ pub fn host_ports(task: &Task) -> Vec<EndpointPortConfig> {
     ports.into_iter().filter(|port| port.publish_mode == Some(PublishMode::HOST)).collect()
 }
 
-/// What `docker create` would be asked for the task.
-pub fn container(task: &Task, files: &[Placed]) -> Result<Wanted, SpecError> {
+/// What `docker create` would be asked for the task. `assets` has the networks that it is attached to.
+pub fn container(task: &Task, files: &[Placed], assets: &Assets) -> Result<Wanted, SpecError> {
     let spec = task.spec.container_spec.as_ref().ok_or(SpecError::NoContainer)?;
+    let places = places(task, assets)?;
+    let mut host = host_config(task, spec, files);
+    host["NetworkMode"] = json!(places.first().map(|(network, _)| network));
+    let endpoints: Map<String, Value> = places.into_iter().collect();
     let body = json!({
         "Config": config(task, spec),
-        "HostConfig": host_config(task, spec, files),
+        "HostConfig": host,
+        "NetworkingConfig": { "EndpointsConfig": endpoints },
     });
     Ok(Wanted {
         config: serde_json::from_value(body["Config"].clone())?,
@@ -39,6 +49,23 @@ pub fn container(task: &Task, files: &[Placed]) -> Result<Wanted, SpecError> {
         platform: None,
         of_build: false,
     })
+}
+
+/// The networks of the task, in order, with its addresses in them. Those that every node has by itself go by their names.
+fn places(task: &Task, assets: &Assets) -> Result<Vec<(String, Value)>, SpecError> {
+    let place = |attachment: &NetworkAttachment| {
+        let id = attachment.network_id.as_str();
+        let network = assets.network(id).ok_or_else(|| SpecError::NoNetwork(id.to_owned()))?;
+        if network.driver() != "overlay" {
+            return Ok((network.name().to_owned(), json!({})));
+        }
+        let address = attachment.addresses.first().and_then(|address| address.split('/').next());
+        let settings = json!({
+            "IPAMConfig": { "IPv4Address": address }, "DriverOpts": attachment.driver_options,
+        });
+        Ok((id.to_owned(), settings))
+    };
+    task.networks.iter().map(place).collect()
 }
 
 fn config(task: &Task, spec: &TaskSpecContainerSpec) -> Value {
@@ -136,7 +163,7 @@ mod tests {
                 {"Protocol": "tcp", "TargetPort": 81, "PublishedPort": 8081, "PublishMode": "ingress"}]},
         }))
         .expect("a task");
-        let wanted = container(&task, &[]).expect("a container");
+        let wanted = container(&task, &[], &Assets::default()).expect("a container");
         assert_eq!(wanted.config.image, "busybox");
         assert_eq!(wanted.config.labels["com.docker.swarm.task.name"], "web.2.t1");
         assert_eq!(wanted.config.labels["own"], "x");

@@ -183,6 +183,11 @@ impl Machine {
         PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
     }
 
+    /// A process that is in the machine's namespaces as long as it is there.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     pub fn mounts(&self) -> String {
         std::fs::read_to_string(format!("/proc/{}/mounts", self.holder.id())).expect("its mounts")
     }
@@ -328,10 +333,10 @@ pub fn certificates(folder: &Path) {
     }
 }
 
-const APPLETS: [&str; 28] = [
+const APPLETS: [&str; 30] = [
     "sh", "true", "test", "false", "sleep", "echo", "cat", "ls", "ps", "id", "env", "ping", "httpd", "mount",
     "hostname", "touch", "mkdir", "rm", "pwd", "grep", "tail", "head", "seq", "kill", "ip", "tr", "base64",
-    "yes",
+    "yes", "wget", "nslookup",
 ];
 
 impl Drop for Machine {

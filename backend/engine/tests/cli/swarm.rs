@@ -132,11 +132,40 @@ fn a_task_whose_health_check_fails_is_replaced() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_refused_before_it_begins() {
+fn what_a_spec_leaves_open_is_filled_in_for_each_task() {
     let machine = swarm();
-    let said = machine.docker(["service", "create", "-d", "-p", "8080:80", "busybox"]).fails(1);
-    assert!(said.contains("routing mesh") && said.contains("not implemented"), "{said}");
-    assert_eq!(machine.docker(["service", "ls", "-q"]).ok(), "");
-    let said = machine.docker(["network", "create", "-d", "overlay", "net"]).fails(1);
-    assert!(said.contains("an overlay network is not implemented"), "{said}");
+    let words = [
+        "service",
+        "create",
+        "-d",
+        "-q",
+        "--name",
+        "web",
+        "--replicas",
+        "2",
+        "--hostname",
+        "{{.Service.Name}}-{{.Task.Slot}}",
+        "--env",
+        "NODE={{.Node.ID}}",
+        "busybox",
+        "sh",
+        "-c",
+        "echo $HOSTNAME $NODE; exec sleep 1000",
+    ];
+    machine.docker_words(&words).ok();
+    let node = machine.docker(["info", "-f", "{{.Swarm.NodeID}}"]).ok();
+    machine.until("both have spoken", |machine| {
+        let said = machine.docker(["service", "logs", "--raw", "web"]).out;
+        let mut lines: Vec<_> = said.lines().collect();
+        lines.sort_unstable();
+        lines == [format!("web-1 {node}"), format!("web-2 {node}")]
+    });
+}
+
+#[test]
+fn encryption_between_nodes_is_refused_before_anything_is_promised() {
+    let machine = swarm();
+    let said = machine.docker(["network", "create", "-d", "overlay", "-o", "encrypted", "net"]).fails(1);
+    assert!(said.contains("not implemented"), "{said}");
+    assert!(!machine.docker(["network", "ls"]).ok().contains("net "));
 }

@@ -86,7 +86,7 @@ async fn init(State(engine): State<Arc<Engine>>, JsonBody(body): JsonBody<Value>
     let request = InitRequest {
         listen_addr,
         advertise_addr,
-        data_path_addr: text(&wanted.data_path_addr),
+        data_path_addr: swarm::data_path(&text(&wanted.data_path_addr)).map_err(bad)?,
         data_path_port: wanted.data_path_port.unwrap_or_default(),
         default_address_pool: wanted.default_addr_pool.unwrap_or_default(),
         subnet_size: wanted.subnet_size.unwrap_or_default(),
@@ -114,7 +114,7 @@ async fn join(
     let request = JoinRequest {
         listen_addr,
         advertise_addr,
-        data_path_addr: wanted.data_path_addr,
+        data_path_addr: swarm::data_path(&wanted.data_path_addr).map_err(bad)?,
         availability: availability(wanted.availability.as_deref())?,
         token: wanted.join_token,
         remote_addrs,
@@ -125,6 +125,7 @@ async fn join(
 
 async fn leave(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>) -> ApiResult<StatusCode> {
     engine.swarm()?.leave(query.flag("force")).await?;
+    engine.fabric.leave(&engine).await;
     Ok(StatusCode::OK)
 }
 

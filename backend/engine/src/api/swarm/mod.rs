@@ -2,6 +2,7 @@
 
 mod cluster;
 mod logs;
+pub mod networks;
 mod nodes;
 mod secrets;
 mod services;

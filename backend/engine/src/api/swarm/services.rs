@@ -8,11 +8,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use drydock_swarm::api::{self, filter};
 use drydock_swarm::ask::{ServiceTo, Wish};
-use drydock_swarm::objects::{PublishMode, Service, ServiceSpec};
+use drydock_swarm::objects::{Service, ServiceSpec};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{filters, found, logs, refused, version, wish};
+use super::{filters, found, logs, networks, refused, version, wish};
 use crate::api::body::JsonBody;
 use crate::api::query::Parameters;
 use crate::engine::Engine;
@@ -65,19 +65,6 @@ async fn inspect(
     Ok(Json(json!(answer)))
 }
 
-/// What this engine cannot carry out yet is refused before anything is promised.
-fn check(spec: &ServiceSpec) -> ApiResult<()> {
-    let of_tasks = spec.task_template.iter().flat_map(|template| &template.networks);
-    if of_tasks.chain(&spec.networks).any(|networks| !networks.is_empty()) {
-        return Err(ApiError::not_implemented("a service on an overlay network"));
-    }
-    let mut ports = spec.endpoint_spec.iter().flat_map(|endpoint| endpoint.ports.iter().flatten());
-    if ports.any(|port| port.publish_mode != Some(PublishMode::HOST)) {
-        return Err(ApiError::not_implemented("a port of the routing mesh (publish it with mode=host)"));
-    }
-    Ok(())
-}
-
 fn registry_auth(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("x-registry-auth")?.to_str().ok()?;
     (!text.is_empty()).then(|| text.to_owned())
@@ -86,10 +73,10 @@ fn registry_auth(headers: &HeaderMap) -> Option<String> {
 async fn create(
     State(engine): State<Arc<Engine>>,
     headers: HeaderMap,
-    JsonBody(spec): JsonBody<ServiceSpec>,
+    JsonBody(mut spec): JsonBody<ServiceSpec>,
 ) -> ApiResult<Response> {
     engine.swarm()?.manager()?;
-    check(&spec)?;
+    networks::resolve(&engine, &mut spec).await?;
     let id = wish(&engine, Wish::CreateService { spec, registry_auth: registry_auth(&headers) }).await?;
     Ok((StatusCode::CREATED, Json(json!({ "ID": id, "Warnings": [] }))).into_response())
 }
@@ -105,14 +92,14 @@ async fn update(
     Path(id): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-    JsonBody(spec): JsonBody<ServiceSpec>,
+    JsonBody(mut spec): JsonBody<ServiceSpec>,
 ) -> ApiResult<Json<Value>> {
     let version = version(&query)?;
     let service = one(&engine, &id).await?;
     let to = match query.text("rollback") {
         Some("previous") => ServiceTo::Previous,
         None => {
-            check(&spec)?;
+            networks::resolve(&engine, &mut spec).await?;
             ServiceTo::Spec(Box::new(spec))
         }
         Some(_) => return Err(ApiError::invalid("unrecognized rollback option")),

@@ -136,6 +136,23 @@ async fn a_saved_file_has_the_packets_and_no_others_and_ends() {
 }
 
 #[tokio::test]
+async fn a_file_as_large_as_it_may_be_ends_behind_a_packet() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[]).await;
+    let node = play.node().await;
+    let capture = format!("{}/instances/{}/capture?interface=lo&seconds=600", play.url, node.name);
+    let answer = play.http.get(capture).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // Ends with the node.
+    play.run(&node.name, "setsid ping -q -f -s 65000 127.0.0.1 >/dev/null 2>&1 &").await;
+    let file = answer.bytes().await.unwrap();
+    assert!(packets(&file).len() > 900, "{}", packets(&file).len());
+    let most = 64 << 20;
+    assert!(file.len() <= most && file.len() + 66_000 > most, "{}", file.len());
+    gateway.end().await;
+}
+
+#[tokio::test]
 async fn what_passes_is_told_for_the_uplink_the_bridge_and_the_containers_link() {
     let gateway = Gateway::start().await;
     let play = gateway.session(&[]).await;

@@ -25,6 +25,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::found::OnInstance;
 use super::origin::SameOrigin;
+use super::pcap::Whole;
 use super::refusal::Refusal;
 use crate::playground::Instance;
 use crate::playground::create::chain;
@@ -109,8 +110,7 @@ async fn file(
     let first = begun(&mut tcpdump).await?;
     let name = format!("{}-{}.pcap", instance.record.hostname, asked.interface);
     let disposition = format!("attachment; filename*=UTF-8''{}", super::files::percent_encoded(&name));
-    let body = stream::once(async { Ok(first) }).chain(rest(tcpdump));
-    let mut response = Body::from_stream(body).into_response();
+    let mut response = Body::from_stream(whole_packets(first, tcpdump)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.tcpdump.pcap"));
     if let Ok(disposition) = HeaderValue::from_str(&disposition) {
@@ -132,16 +132,26 @@ async fn begun(tcpdump: &mut Running) -> Result<Bytes, Refusal> {
     }
 }
 
-fn rest(tcpdump: Running) -> impl Stream<Item = Result<Bytes, io::Error>> {
-    stream::try_unfold((tcpdump, 0), |(mut tcpdump, written)| async move {
+/// The file, which ends behind a packet: when its time is up, when it has its packets, or when it is as large as it may be.
+fn whole_packets(first: Bytes, tcpdump: Running) -> impl Stream<Item = Result<Bytes, io::Error>> {
+    let begun = (Some(first), tcpdump, Whole::within(LARGEST_FILE), false);
+    stream::try_unfold(begun, |(mut first, mut tcpdump, mut whole, is_full)| async move {
+        if is_full {
+            return Ok(None);
+        }
         loop {
-            match tcpdump.next().await.map_err(io::Error::other)? {
-                ExecEvent::Stdout(bytes) if written + bytes.len() <= LARGEST_FILE => {
-                    let written = written + bytes.len();
-                    return Ok(Some((bytes, (tcpdump, written))));
+            let event = match first.take() {
+                Some(bytes) => ExecEvent::Stdout(bytes),
+                None => tcpdump.next().await.map_err(io::Error::other)?,
+            };
+            match event {
+                ExecEvent::Stdout(bytes) => {
+                    let taken = whole.take(&bytes);
+                    if taken.is_full || !taken.packets.is_empty() {
+                        return Ok(Some((taken.packets, (None, tcpdump, whole, taken.is_full))));
+                    }
                 }
-                // Its time was up, it had its packets, or the file is as large as it may be.
-                ExecEvent::Stdout(_) | ExecEvent::Exited(_) => return Ok(None),
+                ExecEvent::Exited(_) => return Ok(None),
                 ExecEvent::Stderr(_) => {}
             }
         }

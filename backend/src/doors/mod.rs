@@ -16,6 +16,7 @@ pub mod labs;
 pub mod links;
 pub mod metrics;
 pub mod origin;
+pub mod pcap;
 pub mod playground;
 pub mod port_host;
 pub mod ports;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use drydock_wire::lab::{CheckProgress, Progress};
 use tokio::sync::{Notify, watch};
 
-use crate::lab::{Check, File, Kind, Lab};
+use crate::lab::{Check, File, Kind, Lab, Link, Links};
 use crate::progress::{Asked, Tracker, Verdict};
 
 /// Between two looks at the open checks.
@@ -43,6 +43,9 @@ pub trait Nodes: Send + Sync + 'static {
         mode: u32,
         content: &[u8],
     ) -> impl Future<Output = Result<(), NodeFailure>> + Send;
+
+    /// Lets a cable lose packets, or heals it.
+    fn lose(&self, link: &Link) -> impl Future<Output = Result<(), NodeFailure>> + Send;
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -74,12 +77,16 @@ pub enum Refusal {
     Closed { block: String },
     #[error("the file could not be written")]
     Write(#[source] NodeFailure),
+    #[error("the cables could not be changed")]
+    Link(#[source] NodeFailure),
 }
 
 /// What a block did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Done {
     Written,
+    /// Cables are as the block says.
+    Linked,
     Checked(CheckProgress),
 }
 
@@ -156,6 +163,7 @@ impl<N: Nodes> Attempt<N> {
         }
         match &block.kind {
             Kind::File(file) => self.write(file).await.map(|()| Done::Written).map_err(Refusal::Write),
+            Kind::Link(links) => self.lose(links).await.map(|()| Done::Linked).map_err(Refusal::Link),
             Kind::Check(check) => {
                 self.change(|tracker| tracker.checking(id));
                 let verdict = self.verdict(check).await;
@@ -237,6 +245,13 @@ impl<N: Nodes> Attempt<N> {
 
     async fn write(&self, file: &File) -> Result<(), NodeFailure> {
         self.nodes.write(&file.node, &file.path, file.mode, file.text.as_bytes()).await
+    }
+
+    async fn lose(&self, links: &Links) -> Result<(), NodeFailure> {
+        for link in &links.set {
+            self.nodes.lose(link).await?;
+        }
+        Ok(())
     }
 
     fn values(&self) -> BTreeMap<String, String> {

@@ -67,6 +67,7 @@ pub enum Kind {
     },
     Run(Run),
     File(File),
+    Link(Links),
     Port(Port),
     Check(Check),
     Solve(Solve),
@@ -111,6 +112,24 @@ pub struct File {
     /// Permission bits.
     pub mode: u32,
     pub text: String,
+}
+
+/// What is done to cables on click.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Links {
+    /// As the author wrote it.
+    pub text: String,
+    /// In order.
+    pub set: Vec<Link>,
+}
+
+/// What a node's cable, or the way from it to another node, is to lose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    pub one: String,
+    pub other: Option<String>,
+    /// Of a hundred packets: 0 heals, 100 cuts.
+    pub loss: u8,
 }
 
 #[derive(Debug, Clone, PartialEq)]

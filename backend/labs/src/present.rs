@@ -56,6 +56,7 @@ fn block(block: &Block) -> Option<wire::Block> {
             path: file.path.clone(),
             text: file.text.clone(),
         },
+        Kind::Link(links) => wire::Block::Link { id, text: links.text.clone() },
         Kind::Port(port) => {
             wire::Block::Port { node: port.node.clone(), port: port.port, label: port.label.clone() }
         }

@@ -165,7 +165,9 @@ impl<P: Playground> Player<'_, P> {
         let line = block.line;
         match &block.kind {
             Kind::Run(run) => self.run(line, run).await,
-            Kind::File(_) => self.playground.act(&block.id).await.map(drop).map_err(failed(line)),
+            Kind::File(_) | Kind::Link(_) => {
+                self.playground.act(&block.id).await.map(drop).map_err(failed(line))
+            }
             Kind::Port(port) => {
                 let status = self.playground.open(&port.node, port.port).await.map_err(failed(line))?;
                 let (node, port) = (port.node.clone(), port.port);

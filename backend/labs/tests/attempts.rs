@@ -94,3 +94,16 @@ async fn what_is_no_block_is_refused() {
     assert!(matches!(attempt.act("one-run-1").await, Err(Refusal::NoBlock { .. })));
     assert!(matches!(attempt.answer("one-check-1", &[]), Err(Refusal::NoQuiz { .. })));
 }
+
+#[tokio::test]
+async fn a_click_on_a_link_block_sets_each_of_its_cables_in_order() {
+    let (attempt, folder, _task) = attempt(
+        "## One\n\n```link\ncut node1\n```\n\n```link\nlose 30% node1\nheal\n```\n\n```check title=a\nfalse\n```\n",
+    );
+    attempt.changes().wait_for(|p| p.state == "running").await.unwrap();
+    let lost = || std::fs::read_to_string(folder.path().join("lost-node1-switch")).unwrap();
+    assert_eq!(attempt.act("one-link-1").await.unwrap(), Done::Linked);
+    assert_eq!(lost(), "100");
+    assert_eq!(attempt.act("one-link-2").await.unwrap(), Done::Linked);
+    assert_eq!(lost(), "0");
+}

@@ -65,7 +65,7 @@ impl Playground for Desk {
 
     async fn act(&mut self, block: &str) -> Result<Option<CheckProgress>, Cause> {
         match self.attempt.act(block).await? {
-            Done::Written => Ok(None),
+            Done::Written | Done::Linked => Ok(None),
             Done::Checked(state) => Ok(Some(state)),
         }
     }

@@ -47,13 +47,13 @@ struct Block {
     block: String,
 }
 
-/// Writes a file block's file (204), or asks a check and answers its state.
+/// Writes a file block's file or sets a link block's cables, or asks a check and answers its state.
 async fn act(
     InSession(session): InSession,
     Path(Block { block }): Path<Block>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     match attempt(&session)?.act(&block).await? {
-        Done::Written => Ok((StatusCode::OK, Json(json!({})))),
+        Done::Written | Done::Linked => Ok((StatusCode::OK, Json(json!({})))),
         Done::Checked(state) => Ok((StatusCode::OK, Json(json!(state)))),
     }
 }
@@ -90,6 +90,10 @@ impl From<Declined> for Refusal {
                 Self::new(StatusCode::NOT_FOUND, "not_found", message)
             }
             Declined::Closed { .. } => Self::new(StatusCode::CONFLICT, "step_closed", message),
+            Declined::Link(source) => {
+                tracing::warn!(error = %source, "a lab's cables were not changed");
+                Self::new(StatusCode::BAD_GATEWAY, "not_linked", format!("{message}: {source}"))
+            }
             Declined::Write(source) => {
                 tracing::warn!(error = %source, "a lab's file was not written");
                 Self::new(StatusCode::BAD_GATEWAY, "not_written", format!("{message}: {source}"))

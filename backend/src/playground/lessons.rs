@@ -11,13 +11,16 @@ use std::time::Duration;
 use drydock_agent::client::AgentError;
 use drydock_agent::protocol::{ExecRequest, Exit, Parents, WriteRequest};
 use drydock_labs::attempt::{Attempt, NodeFailure, Nodes, Ran};
+use drydock_labs::lab::Link;
 use drydock_labs::{Lab, Library};
+use drydock_nodes::Loss;
 use drydock_sessions::SessionId;
 use drydock_wire::lab::Progress;
 use drydock_wire::session::NewInstance;
 use serde_json::json;
 
 use super::create::chain;
+use super::links::Ends;
 use super::{Instance, Playground, Session};
 
 /// The store's key of an attempt's progress.
@@ -57,9 +60,12 @@ impl Labs {
     }
 }
 
-/// A session's nodes, as an attempt uses them. Weak: the session owns the attempt.
+/// A session's nodes and cables, as an attempt uses them. Weak: the playground owns the session, which owns the attempt.
 #[derive(Debug)]
-pub struct SessionNodes(Weak<Session>);
+pub struct SessionNodes {
+    playground: Weak<Playground>,
+    session: Weak<Session>,
+}
 
 impl Playground {
     /// Begins the attempt of a session that was opened for a lab, or takes it up again after a restart.
@@ -71,7 +77,9 @@ impl Playground {
             return;
         };
         let stored = self.stored_progress(&record.id).await;
-        let attempt = Attempt::new(lab.clone(), stored.as_ref(), SessionNodes(Arc::downgrade(session)));
+        let nodes =
+            SessionNodes { playground: Arc::downgrade(self), session: Arc::downgrade(session) };
+        let attempt = Attempt::new(lab.clone(), stored.as_ref(), nodes);
         if session.attempt.set(attempt.clone()).is_err() {
             return;
         }
@@ -120,7 +128,7 @@ impl Playground {
 impl SessionNodes {
     fn node(&self, hostname: &str) -> Result<Arc<Instance>, NodeFailure> {
         let gone = || NodeFailure::Gone { node: hostname.to_owned() };
-        self.0.upgrade().and_then(|session| session.instance_by_hostname(hostname)).ok_or_else(gone)
+        self.session.upgrade().and_then(|session| session.instance_by_hostname(hostname)).ok_or_else(gone)
     }
 }
 
@@ -151,6 +159,16 @@ impl Nodes for SessionNodes {
     async fn write(&self, node: &str, path: &str, mode: u32, content: &[u8]) -> Result<(), NodeFailure> {
         let request = WriteRequest { path: path.to_owned(), mode, parents: Parents::Create };
         self.node(node)?.agent().write_file(request, content).await.map_err(unreachable(node))
+    }
+
+    async fn lose(&self, link: &Link) -> Result<(), NodeFailure> {
+        let other = link.other.as_deref().map(|other| self.node(other)).transpose()?;
+        let ends = Ends { one: self.node(&link.one)?, other };
+        let (Some(playground), Some(session)) = (self.playground.upgrade(), self.session.upgrade()) else {
+            return Err(NodeFailure::Gone { node: link.one.clone() });
+        };
+        let set = playground.set_fault(&session, &ends, Loss::percent(link.loss)).await;
+        set.map_err(|error| NodeFailure::Unreachable { node: link.one.clone(), source: error.into() })
     }
 }
 

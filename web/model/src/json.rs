@@ -352,6 +352,7 @@ mod tests {
             Block::Prose { html: text() },
             Block::Code { language: text(), text: text() },
             Block::File { id: text(), node: text(), path: text(), text: text() },
+            Block::Link { id: text(), text: text() },
             Block::Port { node: text(), port: 8080, label: text() },
             Block::Check { id: text(), title: text(), continuous: true },
             Block::Hint { title: text(), html: text() },

@@ -77,6 +77,7 @@ impl Read for Block {
             "run" => block!(json flaws Run { id, node, terminal, text, interrupt, enter }),
             "code" => block!(json flaws Code { language, text }),
             "file" => block!(json flaws File { id, node, path, text }),
+            "link" => block!(json flaws Link { id, text }),
             "port" => block!(json flaws Port { node, port, label }),
             "check" => block!(json flaws Check { id, title, continuous }),
             "hint" => block!(json flaws Hint { title, html }),

@@ -67,6 +67,11 @@ pub enum Block {
         path: String,
         text: String,
     },
+    /// Cuts, heals or worsens cables on click, as [`Block::File`] is written.
+    Link {
+        id: String,
+        text: String,
+    },
     /// Opens a published port of `node`.
     Port {
         node: String,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Fault;
 use super::fence::Fence;
+use super::{Fault, links};
 use crate::lab::{Answer, Check, File, Init, Kind, Run, Solve, Wait};
 
 /// A check that takes longer has failed.
@@ -30,6 +30,7 @@ pub(super) fn read(info: &str, text: &str, nodes: &[String]) -> Result<Read, Fau
     let reader = match first {
         "run" => run,
         "file" => file,
+        "link" => link,
         "check" => check,
         "solve" => solve,
         "hint" => hint,
@@ -82,6 +83,10 @@ fn file(fence: &mut Fence, text: &str, nodes: &[String]) -> Result<Kind, Fault> 
     let bits = u32::from_str_radix(&mode, 8).ok().filter(|bits| *bits <= 0o7777);
     let mode = bits.ok_or(Fault::BadValue { attribute: "mode".to_owned(), value: mode })?;
     Ok(Kind::File(File { node: node(fence, nodes)?, path, mode, text: text.to_owned() }))
+}
+
+fn link(_: &mut Fence, text: &str, nodes: &[String]) -> Result<Kind, Fault> {
+    links::read(text, nodes).map(Kind::Link)
 }
 
 fn check(fence: &mut Fence, text: &str, nodes: &[String]) -> Result<Kind, Fault> {

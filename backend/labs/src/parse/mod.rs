@@ -7,6 +7,7 @@
 mod blocks;
 mod fence;
 mod front;
+mod links;
 mod quiz;
 
 use std::collections::HashSet;
@@ -61,6 +62,10 @@ pub enum Fault {
     UnclosedQuote,
     #[error("the lab has no node `{node}`")]
     MissingNode { node: String },
+    #[error(
+        "`{line}` is not one of `cut`, `heal` and `lose 30%` with nodes, and perhaps `|` and the nodes across"
+    )]
+    LinkOrder { line: String },
     #[error("the fence is never closed")]
     UnclosedFence,
     #[error("the block is empty")]
@@ -419,6 +424,7 @@ fn name(kind: &Kind) -> &'static str {
         Kind::Code { .. } => "code",
         Kind::Run(_) => "run",
         Kind::File(_) => "file",
+        Kind::Link(_) => "link",
         Kind::Port(_) => "port",
         Kind::Check(_) => "check",
         Kind::Solve(_) => "solve",

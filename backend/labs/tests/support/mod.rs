@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_labs::attempt::{NodeFailure, Nodes, Ran};
+use drydock_labs::lab::Link;
 
 #[derive(Debug, Clone)]
 pub struct Folder(Arc<tempfile::TempDir>);
@@ -45,5 +46,11 @@ impl Nodes for Folder {
         let file = self.path().join(path.trim_start_matches('/'));
         std::fs::write(file, content)
             .map_err(|error| NodeFailure::Unreachable { node: node.to_owned(), source: error.into() })
+    }
+
+    /// What cables lose is a file named by the ends, for a check to see.
+    async fn lose(&self, link: &Link) -> Result<(), NodeFailure> {
+        let name = format!("lost-{}-{}", link.one, link.other.as_deref().unwrap_or("switch"));
+        self.write(&link.one, &name, 0o644, link.loss.to_string().as_bytes()).await
     }
 }

@@ -17,7 +17,16 @@ pub fn BlockView(block: Block) -> View {
             view! { <Run node terminal text interrupt enter/> }
         }
         Block::Code { language, text } => view! { <Code label=language text/> },
-        Block::File { id, node, path, text } => view! { <FileBlock id node path text/> },
+        Block::File { id, node, path, text } => {
+            let name = format!("Write {path} on {node}");
+            let act = Act { name, verb: "Write file", done: "written" };
+            view! { <ActBlock id place=format!("{node}: {path}") act text/> }
+        }
+        Block::Link { id, text } => {
+            let name = format!("Set links: {}", text.replace('\n', ", "));
+            let act = Act { name, verb: "Set links", done: "set" };
+            view! { <ActBlock id place="links".to_owned() act text/> }
+        }
         Block::Port { node, port, label } => view! { <PortLink node port label/> },
         Block::Check { id, title, continuous } => view! { <Check id title continuous/> },
         Block::Hint { title, html } => view! {
@@ -111,11 +120,19 @@ fn Code(label: String, text: String) -> View {
     }
 }
 
+/// What the server does on a click.
+struct Act {
+    /// For those who don't see where the button is.
+    name: String,
+    verb: &'static str,
+    done: &'static str,
+}
+
 #[component]
-fn FileBlock(id: String, node: String, path: String, text: String) -> View {
+fn ActBlock(id: String, place: String, act: Act, text: String) -> View {
     let desk = desk::current();
     let state = State::new(None::<bool>);
-    let name = format!("Write {path} on {node}");
+    let Act { name, verb, done } = act;
     let write = move |_| {
         state.set(None);
         desk.act_on_lab_block(id.clone(), move |written| state.set(Some(written)));
@@ -123,9 +140,9 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> View {
     view! {
         <figure class="code code-run">
             <figcaption class="code-head">
-                <span class="code-place">{format!("{node}: {path}")}</span>
+                <span class="code-place">{place}</span>
                 {when(move || state.get() == Some(true), move || view! {
-                    <span class="code-ran"><Icon glyph=Glyph::Check/>"written"</span>
+                    <span class="code-ran"><Icon glyph=Glyph::Check/>{done}</span>
                 })}
                 <CopyButton text=text.clone()/>
                 <button
@@ -134,7 +151,7 @@ fn FileBlock(id: String, node: String, path: String, text: String) -> View {
                     disabled=desk.read_only
                     on:click=write
                 >
-                    "Write file"
+                    {verb}
                 </button>
             </figcaption>
             <pre class="code-text" tabindex="0"><code>{text}</code></pre>

@@ -24,6 +24,7 @@ mod mounts;
 mod names;
 mod networking;
 mod networks;
+mod outgoing;
 mod ports;
 mod receivers;
 mod refusals;

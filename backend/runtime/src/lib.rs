@@ -22,6 +22,7 @@ pub mod credentials;
 pub mod delete;
 pub mod exec;
 pub mod failure;
+pub mod features;
 pub mod freeze;
 pub mod hooks;
 pub mod init;

@@ -15,6 +15,9 @@ use crate::image::driver;
 
 use super::system::RELEASE;
 
+/// The key that dockerd has the document of the runtime's features under.
+const FEATURES: &str = "org.opencontainers.runtime-spec.features";
+
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
 pub async fn info(
@@ -163,7 +166,11 @@ fn registries(live: &Live) -> Map<String, Value> {
 }
 
 fn runtimes(config: &Config, live: &Live) -> Map<String, Value> {
-    let own = json!({ "path": config.shim });
+    // Of a runtime that is registered nothing is known: it is not run.
+    let own = json!({
+        "path": config.shim,
+        "status": { FEATURES: drydock_runtime::features::describe().to_string() },
+    });
     let mut all = Map::new();
     for (name, runtime) in &live.runtimes {
         let mut shown = Map::new();
@@ -265,6 +272,13 @@ fn speak(all: &mut Map<String, Value>, version: ApiVersion, security: &[String],
         registries["AllowNondistributableArtifactsCIDRs"] = Value::Null;
         registries["AllowNondistributableArtifactsHostnames"] = Value::Null;
     }
+    if version.is_before(44)
+        && let Some(Value::Object(runtimes)) = all.get_mut("Runtimes")
+    {
+        for runtime in runtimes.values_mut().filter_map(Value::as_object_mut) {
+            runtime.remove("status");
+        }
+    }
     if version.is_before(42) && kernel_memory {
         all.insert("KernelMemory".into(), json!(true));
     }
@@ -284,6 +298,7 @@ mod tests {
         let spoken = |minor| {
             let mut all = registries(&live());
             all.insert("FirewallBackend".into(), json!({}));
+            all.insert("Runtimes".into(), json!({"runc": {"path": "x", "status": {}}}));
             speak(
                 &mut all,
                 ApiVersion { major: 1, minor },
@@ -296,6 +311,8 @@ mod tests {
         assert!(has(51, "FirewallBackend") && !has(51, "BridgeNfIptables"));
         assert!(has(49, "FirewallBackend") && has(49, "BridgeNfIptables"));
         assert!(!has(48, "FirewallBackend"));
+        assert!(spoken(44)["Runtimes"]["runc"].get("status").is_some());
+        assert!(spoken(43)["Runtimes"]["runc"].get("status").is_none());
         assert_eq!(spoken(48)["RuncCommit"]["Expected"], OWN);
         assert!(spoken(47)["RegistryConfig"].get("AllowNondistributableArtifactsCIDRs").is_none());
         assert!(spoken(46)["RegistryConfig"].get("AllowNondistributableArtifactsCIDRs").is_some());

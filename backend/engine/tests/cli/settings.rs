@@ -243,6 +243,10 @@ fn info_tells_how_the_daemon_is_set() {
     let mut runtimes: Vec<_> = runtimes.split(' ').collect();
     runtimes.sort_unstable();
     assert_eq!(runtimes, ["io.containerd.runc.v2", "other", "runc"], "{said}");
+    let features = r#"{{index (index .Runtimes "runc").Status "org.opencontainers.runtime-spec.features"}}"#;
+    let features: serde_json::Value =
+        serde_json::from_str(&machine.docker(["info", "--format", features]).ok()).expect("a document");
+    assert_eq!(features["linux"]["seccomp"]["enabled"], true, "{features}");
     let said = machine.docker(["run", "--runtime", "other", "busybox", "true"]).fails(125);
     assert!(said.contains("runtime other is registered but cannot be used"), "{said}");
     let (status, vars) = machine.ask("GET", "/debug/vars", "");

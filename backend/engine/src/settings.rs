@@ -3,6 +3,10 @@
 
 use drydock_networks::Cidr;
 
+mod storage;
+
+pub use storage::StorageError;
+
 use crate::config::{Config, Live};
 use crate::log::options::{self, OptionError};
 
@@ -22,17 +26,8 @@ pub enum SettingsError {
     /// Twice, as dockerd says it.
     #[error("failed to set log opts: failed to set log opts: {0}")]
     LogOptions(#[source] OptionError),
-    #[error("error initializing graphdriver: driver not supported: {0}")]
-    StorageDriver(String),
-    #[error("error initializing graphdriver: {driver}: unknown option {option}")]
-    StorageOption { driver: String, option: String },
-    #[error("error initializing graphdriver: Unable to parse storage-opt: \"{0}\"")]
-    StorageOptionForm(String),
-    #[error(
-        "error initializing graphdriver: Storage Option overlay2.size only supported for backingFS XFS with quotas, \
-         which this store does not set; remove it"
-    )]
-    Quota,
+    #[error("error initializing graphdriver: {0}")]
+    Storage(#[from] StorageError),
     #[error(
         "Error initializing network controller: error obtaining controller instance: could not construct local address \
          space: network at index {at} (&{{{base} {size}}}) has a smaller prefix (/{own}) than the target size of that \
@@ -52,7 +47,7 @@ pub fn verify(config: &Config) -> Result<(), SettingsError> {
     if !config.log_opts.is_empty() {
         options::validate(&config.log_driver, &config.log_opts).map_err(SettingsError::LogOptions)?;
     }
-    storage(config)?;
+    storage::check(config)?;
     networks(config)
 }
 
@@ -63,24 +58,6 @@ pub fn default_runtime(live: &Live) -> Result<(), SettingsError> {
         return Err(SettingsError::OtherRuntime(name.clone()));
     }
     if live.knows_runtime(name) { Ok(()) } else { Err(SettingsError::NoRuntime(name.clone())) }
-}
-
-fn storage(config: &Config) -> Result<(), SettingsError> {
-    let driver = config.storage_driver.as_deref().unwrap_or("overlay2");
-    if driver.parse::<drydock_images::Driver>().is_err() {
-        return Err(SettingsError::StorageDriver(driver.to_owned()));
-    }
-    config.storage_options.iter().try_for_each(|text| storage_option(driver, text))
-}
-
-fn storage_option(driver: &str, text: &str) -> Result<(), SettingsError> {
-    let Some((option, _)) = text.split_once('=') else {
-        return Err(SettingsError::StorageOptionForm(text.to_owned()));
-    };
-    match option.trim().to_lowercase().as_str() {
-        "overlay2.size" => Err(SettingsError::Quota),
-        option => Err(SettingsError::StorageOption { driver: driver.to_owned(), option: option.to_owned() }),
-    }
 }
 
 fn networks(config: &Config) -> Result<(), SettingsError> {
@@ -113,9 +90,8 @@ mod tests {
                 "You specified -b & --bip, mutually exclusive options. Please specify only one",
             ),
             ("--default-runtime nope", "specified default runtime 'nope' does not exist"),
+            ("-s nope --storage-opt foo", "error initializing graphdriver: driver not supported: nope"),
             ("--storage-opt foo=bar", "error initializing graphdriver: overlay2: unknown option foo"),
-            ("--storage-opt foo", "error initializing graphdriver: Unable to parse storage-opt: \"foo\""),
-            ("-s nope", "error initializing graphdriver: driver not supported: nope"),
             (
                 "--default-address-pool base=10.0.0.0/24,size=16",
                 "Error initializing network controller: error obtaining controller instance: could not construct local \

@@ -223,7 +223,7 @@ pub fn load(given: Given, environment: &Environment) -> Result<(Config, Sources)
         ip_masq: all.is_true("ip-masq"),
         userland_proxy: all.is_true("userland-proxy"),
         default_network_options: all.network_options(),
-        mtu: u32::try_from(all.number("mtu")).ok().filter(|mtu| *mtu > 0),
+        mtu: Some(u32::try_from(all.number("mtu")).unwrap_or(u32::MAX)).filter(|mtu| *mtu > 0),
         dns: all.addresses("dns").iter().map(ToString::to_string).collect(),
         dns_options: all.list("dns-opt").to_vec(),
         dns_search: all.list("dns-search").to_vec(),

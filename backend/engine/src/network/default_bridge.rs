@@ -13,6 +13,9 @@ use super::service::Inner;
 use super::state::{Network, is_host_link};
 use crate::config::Config;
 
+/// What the kernel takes for a bridge: an IPv4 header with all its options and a little, and the length of a packet.
+const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
+
 /// moby's own name for the default bridge, and ours where another engine has that one.
 const DOCKER0: &str = "docker0";
 const BESIDE_DOCKER0: &str = "drydock0";
@@ -60,6 +63,13 @@ pub enum OptionsError {
         "error creating default \"bridge\" network: bridge device with non default name {0} must be created manually"
     )]
     Manual(String),
+    #[error(
+        "error creating default \"bridge\" network: failed to allocate secondary ip address ({name}:{ip}): {source}"
+    )]
+    Secondary { name: &'static str, ip: IpAddr, source: AddressError },
+    /// What the kernel says of it.
+    #[error("error creating default \"bridge\" network: invalid argument")]
+    Mtu(u32),
 }
 
 /// Why the default bridge has no subnet.
@@ -101,7 +111,10 @@ impl DefaultBridge {
             v4,
             v6: config.ipv6.then_some(v6),
         };
-        for (is_ipv4, wish) in read.families() {
+        if let Some(mtu) = read.mtu.filter(|mtu| read.link.is_some() && !MTUS.contains(mtu)) {
+            return Err(OptionsError::Mtu(mtu));
+        }
+        for (is_ipv4, wish) in read.families().filter(|_| read.link.is_some()) {
             if let Some(address) = wish.address {
                 wish.furnish(address.network(), Some(address.ip()), is_ipv4)?;
             }
@@ -171,6 +184,9 @@ impl Wish {
         if let Some(ip) = self.way_out.filter(|ip| !subnet.contains(*ip)) {
             return Err(OptionsError::WayOut { name, ip, subnet });
         }
+        if let Some(ip) = self.way_out {
+            book.claim(ip).map_err(|source| OptionsError::Secondary { name, ip, source })?;
+        }
         Ok(Subnet {
             cidr: subnet,
             range: self.range.map(Cidr::network),
@@ -186,6 +202,17 @@ impl Wish {
 }
 
 impl Inner {
+    /// Whether what was said of the default bridge fits the subnet it will have, which may be one of the pools'.
+    pub(super) fn check_default_bridge(&self) -> Result<(), OptionsError> {
+        let old = self.state().find("bridge").map(|network| (*network.record).clone());
+        let Some(link) = self.default_link() else { return Ok(()) };
+        match self.default_record(link, old.as_ref()) {
+            Err(ChooseError::Options(error)) => Err(error),
+            // An engine without a default bridge is better than none.
+            Err(ChooseError::Subnet(_) | ChooseError::Gateway(_)) | Ok(_) => Ok(()),
+        }
+    }
+
     /// Puts the default bridge's record in order, or takes it away. Goes on after a failure.
     pub(super) fn renew_default_bridge(&self) {
         let old = self.state().find("bridge").map(|network| (*network.record).clone());
@@ -195,6 +222,9 @@ impl Inner {
             }
             return;
         };
+        if link == BESIDE_DOCKER0 {
+            tracing::warn!("{DOCKER0} belongs to another engine: the default bridge is {BESIDE_DOCKER0}");
+        }
         let record = match self.default_record(link, old.as_ref()) {
             Ok(record) => record,
             Err(error) => return tracing::error!(%error, "there is no default bridge"),
@@ -213,7 +243,6 @@ impl Inner {
         let link = self.default_bridge.link.clone()?;
         if link == DOCKER0 && self.is_somebodys(&link) {
             // Another engine's containers have addresses there that we know nothing of.
-            tracing::warn!("{DOCKER0} belongs to another engine: the default bridge is {BESIDE_DOCKER0}");
             return Some(BESIDE_DOCKER0.to_owned());
         }
         Some(link)

@@ -119,6 +119,7 @@ impl NetworkService {
         for record in networks {
             inner.state().networks.insert(record.id.clone(), Network::new(record));
         }
+        inner.check_default_bridge()?;
         let tasks = [
             tokio::spawn(spares.keep()).abort_handle(),
             tokio::spawn(take_apart(Arc::downgrade(&inner), queue)).abort_handle(),

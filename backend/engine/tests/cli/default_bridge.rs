@@ -142,6 +142,29 @@ fn options_that_make_no_sense_are_refused_at_the_start() {
              (DefaultGatewayIPv4:10.9.9.9) must belong to the master pool: 10.3.0.0/24",
         ),
         (
+            "--default-gateway 10.9.0.1",
+            "Error initializing network controller: error creating default \"bridge\" network: auxiliary address: \
+             (DefaultGatewayIPv4:10.9.0.1) must belong to the master pool: 172.",
+        ),
+        (
+            "--ipv6 --fixed-cidr-v6 fd00:7::/64 --default-gateway-v6 fd00:8::1",
+            "Error initializing network controller: error creating default \"bridge\" network: auxiliary address: \
+             (DefaultGatewayIPv6:fd00:8::1) must belong to the master pool: fd00:7::/64",
+        ),
+        (
+            "--bip 10.7.0.1/24 --default-gateway 10.7.0.255",
+            "Error initializing network controller: error creating default \"bridge\" network: failed to allocate \
+             secondary ip address (DefaultGatewayIPv4:10.7.0.255): Address already in use",
+        ),
+        (
+            "--mtu 67",
+            "Error initializing network controller: error creating default \"bridge\" network: invalid argument",
+        ),
+        (
+            "--mtu 70000",
+            "Error initializing network controller: error creating default \"bridge\" network: invalid argument",
+        ),
+        (
             "--bridge br9",
             "Error initializing network controller: error creating default \"bridge\" network: bridge device with \
              non default name br9 must be created manually",

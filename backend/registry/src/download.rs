@@ -4,6 +4,7 @@
 //! nothing.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Client, Source, refused};
 use crate::error::RegistryError;
+use crate::leavings::Leavings;
 use crate::pull::{LayerState, PullError};
 
 /// A download that goes on after each cut, if only a little, is cut no more often than this.
@@ -28,9 +30,10 @@ pub(crate) async fn download(
     store: &Store,
     source: &Source,
     blob: &Descriptor,
+    leavings: &Arc<Leavings>,
     progress: &(dyn Fn(LayerState) + Send + Sync),
 ) -> Result<(), PullError> {
-    let mut intake = Intake::open(store)?;
+    let mut intake = Intake::open(store, Arc::clone(leavings))?;
     if let Err(error) = receive(client, source, blob, &mut intake, progress).await {
         intake.end().await;
         return Err(error);
@@ -151,10 +154,11 @@ struct Intake {
 }
 
 impl Intake {
-    fn open(store: &Store) -> Result<Self, PullError> {
+    fn open(store: &Store, leavings: Arc<Leavings>) -> Result<Self, PullError> {
         let (sender, mut receiver) = mpsc::channel::<Piece>(16);
         let mut writer = store.begin_blob().map_err(PullError::Blob)?;
         let worker = tokio::task::spawn_blocking(move || {
+            let _leavings = leavings;
             while let Some(piece) = receiver.blocking_recv() {
                 match piece {
                     Piece::Bytes(bytes) => {

@@ -17,6 +17,7 @@ pub mod dial;
 mod download;
 mod endpoint;
 mod error;
+mod leavings;
 mod login;
 pub mod manifest;
 mod platform;

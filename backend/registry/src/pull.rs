@@ -4,14 +4,15 @@
 //! pull ─ manifest, configuration
 //!      └ one future per layer that is missing: download (three at a time), then unpack on a blocking thread
 //! ```
-//! All futures are polled by the caller; dropping the pull ends it and leaves whole layers only.
+//! All futures are polled by the caller; dropping the pull ends it. Its threads then end by themselves, and what came is
+//! thrown away ([`crate::leavings`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_images::{
-    BlobError, Descriptor, DiffId, Digest, DigestError, Hold, Image, ImageError, ImageId, IndexError,
-    LayerError, Named, NewImage, Store,
+    BlobError, Descriptor, DiffId, Digest, DigestError, Image, ImageError, ImageId, IndexError, LayerError,
+    Named, NewImage, Store,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinError;
@@ -20,6 +21,7 @@ use crate::auth::Credentials;
 use crate::client::{Attempts, Client, Source};
 use crate::download::download;
 use crate::error::RegistryError;
+use crate::leavings::Leavings;
 use crate::manifest::{Content, Manifest, check_config, check_media_type};
 use crate::platform::Platform;
 use crate::repository::{Local, pull_error};
@@ -127,31 +129,27 @@ pub async fn pull(
     let is_known = known.is_some();
     let config = configuration(client, store, &source, config).await?;
     let missing = missing(&config, layers)?;
-    // From here on nobody throws away what is found to be there.
-    let held = hold(store, &missing);
+    let (leavings, gone) = Leavings::new(store, parts(&missing));
     let mut brought = Ok(());
     if !is_known || missing.iter().any(|layer| !store.has_layer(&layer.diff_id)) {
-        brought = bring(client, store, &source, &missing, progress).await;
+        brought = bring(client, store, &source, &missing, &leavings, progress).await;
     }
     let pulled = match brought {
-        Ok(()) => record(store, name, &manifest, digest, config, layers.clone()).await,
+        Ok(()) => {
+            let named = Arc::clone(&leavings);
+            record(store, name, &manifest, digest, config, layers.clone(), named).await
+        }
         Err(error) => Err(error),
     };
-    drop(held);
-    if pulled.is_err() {
-        discard(store, &missing).await;
+    match &pulled {
+        Ok(_) => leavings.are_named(),
+        // Layers that came before another one failed are of no use, and who hears of it may count on the room.
+        Err(_) => {
+            drop(leavings);
+            gone.wait().await;
+        }
     }
     pulled
-}
-
-/// Layers that came before another one failed are of no use: the room is needed.
-async fn discard(store: &Store, missing: &[Missing<'_>]) {
-    let (store, parts) = (store.clone(), parts(missing));
-    match tokio::task::spawn_blocking(move || store.discard(parts)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "what a failed pull brought stays"),
-        Err(error) => tracing::warn!(%error, "what a failed pull brought stays"),
-    }
 }
 
 /// What the name means, and at which endpoint.
@@ -190,10 +188,6 @@ fn known_manifest(store: &Store, digest: &Digest) -> Option<(Vec<u8>, String)> {
     let manifest =
         images.iter().filter_map(|image| image.manifest.as_ref()).find(|one| one.digest == *digest)?;
     Some((store.read_blob(digest).ok()?, manifest.media_type.clone()))
-}
-
-fn hold(store: &Store, missing: &[Missing<'_>]) -> Hold {
-    store.hold(parts(missing))
 }
 
 fn parts(missing: &[Missing<'_>]) -> Vec<Digest> {
@@ -253,6 +247,7 @@ async fn bring(
     store: &Store,
     source: &Source,
     layers: &[Missing<'_>],
+    leavings: &Arc<Leavings>,
     progress: Progress<'_>,
 ) -> Result<(), PullError> {
     let mut missing: Vec<&Missing<'_>> = Vec::new();
@@ -277,7 +272,9 @@ async fn bring(
     for layer in missing.iter().skip(client.options.downloads) {
         progress(PullEvent::Layer(&layer.blob.digest, LayerState::Waiting));
     }
-    let brought = missing.iter().map(|layer| bring_layer(client, store, source, layer, &turns, progress));
+    let turns = &turns;
+    let brought =
+        missing.iter().map(|layer| bring_layer(client, store, source, layer, (turns, leavings), progress));
     futures_util::future::try_join_all(brought).await.map(drop)
 }
 
@@ -292,18 +289,18 @@ async fn bring_layer(
     store: &Store,
     source: &Source,
     layer: &Missing<'_>,
-    turns: &Turns,
+    (turns, leavings): (&Turns, &Arc<Leavings>),
     progress: Progress<'_>,
 ) -> Result<(), PullError> {
     let digest = &layer.blob.digest;
     let tell = |state| progress(PullEvent::Layer(digest, state));
     if !store.has_blob(digest) {
         let _turn = turns.downloads.acquire().await;
-        download(client, store, source, layer.blob, &tell).await?;
+        download(client, store, source, layer.blob, leavings, &tell).await?;
     }
     tell(LayerState::DownloadComplete);
     let _turn = turns.unpacks.acquire().await;
-    unpack(store, layer, &tell).await?;
+    unpack(store, layer, leavings, &tell).await?;
     tell(LayerState::PullComplete);
     Ok(())
 }
@@ -311,11 +308,14 @@ async fn bring_layer(
 async fn unpack(
     store: &Store,
     layer: &Missing<'_>,
+    leavings: &Arc<Leavings>,
     tell: &(dyn Fn(LayerState) + Send + Sync),
 ) -> Result<(), PullError> {
     let (sender, mut heard) = mpsc::channel::<u64>(1);
     let (store, blob, diff_id) = (store.clone(), layer.blob.clone(), layer.diff_id.clone());
+    let leavings = Arc::clone(leavings);
     let worker = tokio::task::spawn_blocking(move || {
+        let _leavings = leavings;
         // A report that finds the last one unread is dropped.
         store.unpack_blob(&blob, &diff_id, &mut |current| {
             let _ = sender.try_send(current);
@@ -339,6 +339,7 @@ async fn record(
     digest: Digest,
     config: Bytes,
     blobs: Vec<Descriptor>,
+    leavings: Arc<Leavings>,
 ) -> Result<Pulled, PullError> {
     let (store, name, manifest) = (store.clone(), name.clone(), manifest.clone());
     let worker = tokio::task::spawn_blocking(move || {
@@ -352,6 +353,7 @@ async fn record(
             None => store.tag(&name, &image.id).map_err(PullError::Index)?,
         };
         let is_new = before.as_ref() != Some(&image.id);
+        leavings.are_named();
         Ok(Pulled { image, digest, is_new })
     });
     worker.await.map_err(PullError::Worker)?

@@ -4,8 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use drydock_images::{Digest, Named};
-use drydock_registry::{Client, LayerState, Options, Platform, Wanted, pull};
+use drydock_images::{DiffId, Digest, Named};
+use drydock_registry::{Client, LayerState, Options, Platform, PullEvent, Wanted, pull};
 use http::StatusCode;
 use serde_json::json;
 use support::{
@@ -71,6 +71,34 @@ async fn a_registry_that_never_speaks_again_ends_the_pull() {
         Client::new(Options { attempts: 1, stall_timeout: Duration::from_millis(50), ..Options::default() });
     let failed = fetch(&client, &store, &format!("{}/app:1", registry.serve().await)).await.0.unwrap_err();
     assert!(failed.to_string().contains("net/http: timeout awaiting response"), "{failed}");
+    assert_empty(&store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_nobody_waits_for_any_more_leaves_nothing() {
+    let (registry, folder) = (Registry::default(), tempfile::tempdir().unwrap());
+    let (first, second) = (plain("first", 1_000), plain("second", 300_000));
+    registry.image("1", &[first.clone(), second.clone()]);
+    registry.faults([Fault::Stall(100_000), Fault::Stall(100_000)]);
+    let (store, client) = (store(folder.path()), client());
+    let name = Named::parse(&format!("{}/app:1", registry.serve().await)).unwrap();
+    let come = tokio::sync::Notify::new();
+    let hear = |event: PullEvent<'_>| {
+        if matches!(event, PullEvent::Layer(_, LayerState::PullComplete)) {
+            come.notify_one();
+        }
+    };
+    let wanted = Wanted { name: &name, platform: None, credentials: None };
+    tokio::select! {
+        _ = pull(&client, &store, wanted, &hear) => panic!("the second layer never comes"),
+        () = come.notified() => {}
+    }
+    let has = |digest: &Digest| store.has_blob(digest) || store.has_layer(&DiffId(digest.clone()));
+    let folders = || ["layers", "images", "tmp"].map(|name| store.root().join(name));
+    let is_empty = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().next().is_none();
+    while has(&Digest::of(&first.1)) || !folders().iter().all(|folder| is_empty(folder)) {
+        tokio::task::yield_now().await;
+    }
     assert_empty(&store);
 }
 

@@ -77,7 +77,7 @@ impl Build<'_> {
         done.iter().for_each(|stage| arguments.merge_named(&stage.arguments));
         let unused = arguments.unused();
         if !unused.is_empty() {
-            let list = crate::go::list(&unused);
+            let list = drydock_golang::list(&unused);
             self.output.stdout(&format!("[Warning] One or more build-args {list} were not consumed\n"));
         }
         let last = done.pop().ok_or(BuildError::NoImage)?;

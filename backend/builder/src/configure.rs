@@ -4,9 +4,9 @@ use crate::arguments::Arguments;
 use crate::dockerfile::{Form, Instruction, Pair};
 use crate::error::BuildError;
 use crate::expand::{ExpandError, Lex};
-use crate::go;
 use crate::image::{Config, Empty, Health};
 use crate::{ports, signals};
+use drydock_golang as go;
 
 /// What instructions change beside the configuration.
 #[derive(Debug, Default)]
@@ -177,10 +177,10 @@ fn print_health(health: &Health) -> String {
     format!(
         "&{{Test:{} Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",
         go::list(&health.test),
-        go::duration(health.interval),
-        go::duration(health.timeout),
-        go::duration(health.start_period),
-        go::duration(health.start_interval),
+        go::units::print_duration(health.interval),
+        go::units::print_duration(health.timeout),
+        go::units::print_duration(health.start_period),
+        go::units::print_duration(health.start_interval),
         health.retries
     )
 }

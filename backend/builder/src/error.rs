@@ -14,7 +14,7 @@ use crate::ports::PortError;
 pub enum BuildError {
     #[error(transparent)]
     Parse(#[from] ParseError),
-    #[error("target stage {} could not be found", crate::go::quote(.0))]
+    #[error("target stage {} could not be found", drydock_golang::quote(.0))]
     Target(String),
     #[error("{0} stage name already used")]
     StageTaken(String),
@@ -78,7 +78,7 @@ pub enum BuildError {
     Secret(String),
     #[error("unset invalid SSH agent: no SSH key {0:?} forwarded from the client")]
     Ssh(String),
-    #[error("invalid mount target {}", crate::go::quote(.0))]
+    #[error("invalid mount target {}", drydock_golang::quote(.0))]
     MountTarget(String),
     #[error("The command '{command}' returned a non-zero code: {code}")]
     Exit { command: String, code: i32 },

@@ -2,7 +2,7 @@
 //! reference ("Environment replacement"), which are a shell's with some left out.
 
 use crate::glob::Glob;
-use crate::go;
+use drydock_golang as go;
 
 /// `${a:-${b:-…}}`: deeper than anyone writes, and less than a stack holds.
 const DEEPEST: usize = 100;

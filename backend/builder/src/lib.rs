@@ -19,7 +19,6 @@ pub mod dockerfile;
 mod error;
 pub mod expand;
 mod glob;
-pub mod go;
 pub mod host;
 pub mod image;
 mod owner;

@@ -16,7 +16,6 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod folders;
-pub mod golang;
 pub mod host;
 pub mod http;
 pub mod id;
@@ -37,3 +36,5 @@ pub mod wire;
 
 pub use config::Config;
 pub use engine::Engine;
+
+pub use drydock_golang as golang;

@@ -2,7 +2,7 @@
 
 use super::problem::{did_you_mean, nearest};
 use crate::expand::ExpandError;
-use crate::go;
+use drydock_golang as go;
 
 /// Docker's kinds of mounts in a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,7 +162,9 @@ pub fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, ExpandError>) -
 fn switch(key: &str, value: Option<String>) -> Result<bool, MountError> {
     match value {
         None => Ok(true),
-        Some(value) => go::parse_bool(&value).ok_or(MountError::Value { key: key.to_owned(), value }),
+        Some(value) => {
+            go::numbers::parse_bool(&value).map_err(|_| MountError::Value { key: key.to_owned(), value })
+        }
     }
 }
 
@@ -183,8 +185,8 @@ fn set(mount: &mut Mount, key: &str, value: String, field: &str) -> Result<(), M
         "target" | "dst" | "destination" => mount.target = value,
         "size" => {
             only_for(mount, key, &[MountKind::Tmpfs])?;
-            let size = go::parse_size(&value);
-            mount.size = size.ok_or_else(|| MountError::Value { key: key.to_owned(), value })?;
+            let size = go::units::ram_in_bytes(&value);
+            mount.size = size.map_err(|_| MountError::Value { key: key.to_owned(), value })?;
         }
         "id" => mount.id = value,
         "mode" => mount.mode = number("mode", value, 8)?,

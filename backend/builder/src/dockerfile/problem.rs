@@ -2,7 +2,7 @@
 
 use super::Position;
 use crate::expand::ExpandError;
-use crate::go;
+use drydock_golang as go;
 
 /// A Dockerfile could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +97,8 @@ pub enum Problem {
     HealthCommand,
     #[error("Unknown type {} in HEALTHCHECK (try CMD)", go::quote(.0))]
     HealthType(String),
-    #[error("{0}")]
-    Duration(String),
+    #[error(transparent)]
+    Duration(go::units::DurationError),
     #[error("Interval {} cannot be less than 1ms", go::quote(.0))]
     Interval(&'static str),
     #[error("strconv.ParseInt: parsing {}: invalid syntax", go::quote(.0))]

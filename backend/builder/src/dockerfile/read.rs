@@ -6,7 +6,7 @@ use super::lines::Line;
 use super::problem::{Fault, Problem, nearest};
 use super::words::{self, Command, Form, Slice, Word};
 use super::{Argument, Copy, Healthcheck, Inline, Instruction, Network, Pair, Run, mount};
-use crate::go;
+use drydock_golang as go;
 
 /// What a line can be.
 #[derive(Debug)]
@@ -383,7 +383,7 @@ fn pair(word: &Word) -> Result<Pair, Fault> {
 fn duration(flags: &Flags, name: &'static str) -> Result<i64, Fault> {
     let Some(word) = flags.text(name).filter(|word| !word.text.is_empty()) else { return Ok(0) };
     let fault = |problem| Fault { offset: word.offset, problem };
-    match go::parse_duration(&word.text) {
+    match go::units::parse_duration(&word.text) {
         Err(complaint) => Err(fault(Problem::Duration(complaint))),
         Ok(nanoseconds) if nanoseconds != 0 && nanoseconds < 1_000_000 => Err(fault(Problem::Interval(name))),
         Ok(nanoseconds) => Ok(nanoseconds),

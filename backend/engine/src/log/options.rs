@@ -2,7 +2,6 @@
 //! each driver's `ValidateLogOpt`). What only a start can show is in [`super::setup`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use drydock_logger::settings::{FluentdReceiver, SyslogFormat, SyslogReceiver};
 
@@ -379,9 +378,7 @@ fn fluentd_interval(text: Option<&str>) -> Result<u64, OptionError> {
     match millis(nanos) {
         0 if nanos == 0 => Ok(0),
         interval @ 100..=10_000 => Ok(interval),
-        _ => {
-            Err(OptionError::FluentdIntervalRange(print_duration(Duration::from_nanos(nanos.unsigned_abs()))))
-        }
+        _ => Err(OptionError::FluentdIntervalRange(print_duration(nanos))),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `go-units` and `time`: sizes and durations.
 
-use std::time::Duration;
-
 use super::numbers::{NumberError, parse_float};
 use super::quote;
 
@@ -112,26 +110,36 @@ pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
         total += number * nanos;
         rest = &rest[end..];
     }
-    Ok((sign * total) as i64)
+    // 2⁶³ nanoseconds are as much as Go's type holds.
+    if total >= 9.223_372_036_854_775e18 { Err(invalid()) } else { Ok((sign * total) as i64) }
 }
 
-/// A duration as Go prints it: `1h0m0s`, `1.5s`, `100ms`.
-pub fn print_duration(duration: Duration) -> String {
-    let fraction = |value: f64, unit: &str| format!("{}{unit}", value);
-    let nanos = duration.as_nanos();
-    match nanos {
+/// `%v` of a duration of so many nanoseconds: `1m30s`, `1.5s`, `0s`.
+pub fn print_duration(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let total = nanoseconds.unsigned_abs();
+    let fraction = |value: u64, unit: u64| {
+        let rest = format!("{:0width$}", value % unit, width = unit.ilog10() as usize);
+        let rest = rest.trim_end_matches('0');
+        if rest.is_empty() || unit == 1 {
+            (value / unit).to_string()
+        } else {
+            format!("{}.{rest}", value / unit)
+        }
+    };
+    match total {
         0 => "0s".to_owned(),
-        1..1_000 => format!("{nanos}ns"),
-        1_000..1_000_000 => fraction(nanos as f64 / 1e3, "µs"),
-        1_000_000..1_000_000_000 => fraction(nanos as f64 / 1e6, "ms"),
+        1..1_000 => format!("{sign}{total}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", fraction(total, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", fraction(total, 1_000_000)),
         _ => {
-            let total = duration.as_secs();
-            let seconds = (total % 60) as f64 + f64::from(duration.subsec_nanos()) / 1e9;
-            let (hours, minutes) = (total / 3600, total / 60 % 60);
+            let (hours, rest) = (total / 3_600_000_000_000, total % 3_600_000_000_000);
+            let (minutes, rest) = (rest / 60_000_000_000, rest % 60_000_000_000);
+            let seconds = fraction(rest, 1_000_000_000);
             match (hours, minutes) {
-                (0, 0) => format!("{seconds}s"),
-                (0, _) => format!("{minutes}m{seconds}s"),
-                _ => format!("{hours}h{minutes}m{seconds}s"),
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
             }
         }
     }
@@ -189,10 +197,18 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text).unwrap_err().to_string(), complaint);
         }
-        for (millis, text) in
-            [(3_600_000, "1h0m0s"), (100, "100ms"), (1500, "1.5s"), (0, "0s"), (61_000, "1m1s")]
-        {
-            assert_eq!(print_duration(Duration::from_millis(millis)), text);
+        assert!(parse_duration("2562048h").is_err());
+        for (nanoseconds, text) in [
+            (3_600_000_000_000, "1h0m0s"),
+            (100_000_000, "100ms"),
+            (1_500_000_000, "1.5s"),
+            (0, "0s"),
+            (61_000_000_000, "1m1s"),
+            (1_500_000, "1.5ms"),
+            (7, "7ns"),
+            (-2_000_000_000, "-2s"),
+        ] {
+            assert_eq!(print_duration(nanoseconds), text);
         }
     }
 }

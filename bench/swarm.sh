@@ -45,6 +45,8 @@ swarm() {
             --pidfile "$folder/pid" >"$folder/log" 2>&1 &
         pids+=("$!")
         echo "$!" >"$folder/process"
+        # Until the process is in its own namespace.
+        until [ "$(readlink "/proc/$!/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do kill -0 "$!"; done
         ip link add "port$at" netns "$lan" type veth peer name eth0 netns "$!"
         nsenter --net --target "$lan" ip link set "port$at" master br0 up
         nsenter --net --target "$!" sh -c "ip address add 192.168.78.$at/24 dev eth0; ip link set eth0 up"

@@ -147,8 +147,16 @@ impl Inner {
 
     /// This node is in no swarm any more.
     pub(super) fn want_no_overlay(&self) {
-        self.overlays().wanted.clear();
+        {
+            let mut overlays = self.overlays();
+            overlays.wanted.clear();
+            overlays.underlay = None;
+        }
         self.forget_unwanted();
+    }
+
+    pub(super) fn is_in_swarm(&self) -> bool {
+        self.overlays().underlay.is_some()
     }
 
     /// Forgets the swarm's networks that this node has no part in any more, once nobody is on them.

@@ -3,6 +3,7 @@
 use drydock_networks::bridge::BridgeError;
 use drydock_networks::sublink::{self, Parent};
 
+use super::gateway;
 use super::inspect::Filters;
 use super::leave::Remains;
 use super::record::{Driver, Record, option};
@@ -134,12 +135,15 @@ impl Inner {
 
     /// Removes what nobody uses; answers names. Goes on after a failure.
     pub(super) fn prune(&self, filters: &Filters) -> Vec<String> {
+        // Containers to come need it.
+        let kept = if self.is_in_swarm() { gateway::NAME } else { "" };
         let candidates: Vec<(String, String)> = {
             let state = self.state();
             let unused = state.networks.values().filter(|network| {
                 !network.record.is_predefined()
                     // Its managers remove it.
                     && network.record.driver != Driver::Overlay
+                    && network.record.name != kept
                     && !network.record.config_only
                     && network.endpoints.is_empty()
                     && filters.admit(network)

@@ -30,6 +30,9 @@ fn a_swarm_is_made_shown_and_left() {
         "Ready Active Leader"
     );
     assert_eq!(machine.docker(["node", "inspect", "self", "-f", "{{.Spec.Role}}"]).ok(), "manager");
+    machine.docker(["network", "prune", "-f"]).ok();
+    let gateway = ["network", "ls", "-q", "--filter", "name=docker_gwbridge"];
+    assert!(!machine.docker(gateway).ok().is_empty(), "the way out of containers to come");
     let token = machine.docker(["swarm", "join-token", "-q", "worker"]).ok();
     assert!(token.starts_with("SWMTKN-1-"), "{token}");
     machine.docker(["swarm", "join-token", "--rotate", "-q", "worker"]).ok();
@@ -40,6 +43,8 @@ fn a_swarm_is_made_shown_and_left() {
     assert!(said.contains("Removing the last manager erases all current state of the swarm"), "{said}");
     machine.docker(["swarm", "leave", "--force"]).ok();
     assert_eq!(machine.docker(["info", "-f", "{{.Swarm.LocalNodeState}}"]).ok(), "inactive");
+    machine.docker(["network", "prune", "-f"]).ok();
+    assert!(machine.docker(gateway).ok().is_empty());
     let said = machine.docker(["node", "ls"]).fails(1);
     assert!(said.contains("This node is not a swarm manager"), "{said}");
 }

@@ -77,8 +77,7 @@ impl Playground {
             return;
         };
         let stored = self.stored_progress(&record.id).await;
-        let nodes =
-            SessionNodes { playground: Arc::downgrade(self), session: Arc::downgrade(session) };
+        let nodes = SessionNodes { playground: Arc::downgrade(self), session: Arc::downgrade(session) };
         let attempt = Attempt::new(lab.clone(), stored.as_ref(), nodes);
         if session.attempt.set(attempt.clone()).is_err() {
             return;

@@ -67,9 +67,8 @@ fn ways(left: &[String], right: &[String], loss: u8) -> Vec<Link> {
 /// Heals everything that a lab can have done.
 fn all(nodes: &[String]) -> Vec<Link> {
     let own = nodes.iter().map(|one| Link { one: one.clone(), other: None, loss: 0 });
-    let between = nodes.iter().enumerate().flat_map(|(at, one)| {
-        ways(std::slice::from_ref(one), &nodes[at + 1..], 0)
-    });
+    let between =
+        nodes.iter().enumerate().flat_map(|(at, one)| ways(std::slice::from_ref(one), &nodes[at + 1..], 0));
     own.chain(between).collect()
 }
 
@@ -98,10 +97,7 @@ mod tests {
             ("lose 30% node1 node2", &["node1=30", "node2=30"]),
             ("cut node1 | node2 node3", &["node1|node2=100", "node1|node3=100"]),
             ("heal node1|node2\n\n cut node3 ", &["node1|node2=0", "node3=100"]),
-            (
-                "heal",
-                &["node1=0", "node2=0", "node3=0", "node1|node2=0", "node1|node3=0", "node2|node3=0"],
-            ),
+            ("heal", &["node1=0", "node2=0", "node3=0", "node1|node2=0", "node1|node3=0", "node2|node3=0"]),
         ] {
             assert_eq!(set(text).unwrap(), expected, "{text}");
         }

@@ -18,8 +18,8 @@ fn run_named(name: &str) -> Result<()> {
 }
 
 /// Each prints its figures with their limits; the other scripts in `bench/` are their tools.
-const BENCHMARKS: [&str; 8] =
-    ["runtime", "node", "engine", "images", "build", "network", "swarm", "terminal"];
+const BENCHMARKS: [&str; 9] =
+    ["runtime", "node", "engine", "images", "build", "network", "swarm", "templates", "terminal"];
 
 /// Runs those that are named, or all. One that fails does not keep the others from theirs.
 pub fn run(names: &[String]) -> Result<()> {

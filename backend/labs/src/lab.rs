@@ -30,6 +30,14 @@ pub struct Node {
     pub hostname: String,
     /// Empty for the playground's default image.
     pub image: String,
+    /// In the swarm that the lab begins with, if it is in it.
+    pub swarm: Option<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Worker,
+    Manager,
 }
 
 #[derive(Debug, Clone, PartialEq)]

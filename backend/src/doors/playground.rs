@@ -39,12 +39,12 @@ async fn playground(State(state): State<AppState>) -> Json<Playground> {
         images: state.config.images.clone(),
         templates: TEMPLATES
             .iter()
-            .filter(|template| template.nodes <= most)
+            .filter(|template| template.size() <= most)
             .map(|template| Template {
                 name: template.name.to_owned(),
                 title: template.title.to_owned(),
                 summary: template.summary.to_owned(),
-                nodes: template.nodes,
+                nodes: template.size(),
             })
             .collect(),
         full: state.playground.full(),

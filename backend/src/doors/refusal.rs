@@ -12,6 +12,7 @@ use drydock_wire::session::Failure;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::playground::create::{CreateSession, chain};
+use crate::playground::furnish::Furnish;
 use crate::playground::instances::{CreateInstance, EndInstance};
 
 #[derive(Debug)]
@@ -109,6 +110,19 @@ impl From<CreateInstance> for Refusal {
             | CreateInstance::Boot(_)
             | CreateInstance::Keep(_)
             | CreateInstance::CutShort => Self::internal(&error),
+        }
+    }
+}
+
+impl From<Furnish> for Refusal {
+    fn from(error: Furnish) -> Self {
+        match error {
+            Furnish::Create(error) => error.into(),
+            error => {
+                let message = chain(&error);
+                tracing::warn!(error = message, "no swarm was formed");
+                Self::new(StatusCode::BAD_GATEWAY, "no_swarm", message)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, Form, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use drydock_sessions::template::Template;
 use drydock_sessions::{life, template};
 use drydock_wire::session::{NewInstance, Session as View};
 use futures_util::future::try_join_all;
@@ -23,6 +24,7 @@ use super::refusal::Refusal;
 use super::{assets, instances};
 use crate::playground::create::NewSession;
 use crate::playground::end::Reason;
+use crate::playground::furnish::{Beginning, Furnish, Part};
 use crate::playground::session::rfc3339;
 use crate::state::AppState;
 
@@ -112,7 +114,7 @@ async fn make(state: &AppState, client: IpAddr, form: CreateForm) -> Result<Stri
 }
 
 /// The lab and the nodes a session begins with: the lab's own, or the template's.
-fn beginnings(state: &AppState, form: &CreateForm) -> Result<(Option<String>, Vec<NewInstance>), Refusal> {
+fn beginnings(state: &AppState, form: &CreateForm) -> Result<(Option<String>, Vec<Beginning>), Refusal> {
     if !form.lab.is_empty() {
         let nodes =
             state.labs.nodes(&form.lab).ok_or_else(|| Refusal::bad_request("there is no such lab"))?;
@@ -120,8 +122,20 @@ fn beginnings(state: &AppState, form: &CreateForm) -> Result<(Option<String>, Ve
     }
     let template = template::find(&form.stack_name)
         .ok_or_else(|| Refusal::bad_request(format!("there is no template {:?}", form.stack_name)))?;
-    let node = |number| NewInstance { hostname: format!("node{number}"), ..NewInstance::default() };
-    Ok((None, (1..=template.nodes).map(node).collect()))
+    Ok((None, nodes_of(template)))
+}
+
+fn nodes_of(template: &Template) -> Vec<Beginning> {
+    let some = |count: u32, stem: &'static str, part: Part| {
+        (1..=count).map(move |number| Beginning {
+            new: NewInstance { hostname: format!("{stem}{number}"), ..NewInstance::default() },
+            part,
+        })
+    };
+    some(template.nodes, "node", Part::Outside)
+        .chain(some(template.managers, "manager", Part::Manager))
+        .chain(some(template.workers, "worker", Part::Worker))
+        .collect()
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {
@@ -170,6 +184,7 @@ struct Setup {
     instances: Vec<SetupInstance>,
 }
 
+/// One that is to be both manages, as in play-with-docker.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct SetupInstance {
@@ -183,37 +198,51 @@ struct SetupInstance {
     tls: bool,
 }
 
-/// Makes several nodes at once and runs each one's commands in order.
+impl SetupInstance {
+    fn part(&self) -> Part {
+        match (self.is_swarm_manager, self.is_swarm_worker) {
+            (true, _) => Part::Manager,
+            (false, true) => Part::Worker,
+            (false, false) => Part::Outside,
+        }
+    }
+
+    fn beginning(&self) -> Beginning {
+        let new = NewInstance {
+            image_name: self.image.clone(),
+            hostname: self.hostname.clone(),
+            kind: self.kind.clone(),
+            tls: self.tls,
+            ..NewInstance::default()
+        };
+        Beginning { new, part: self.part() }
+    }
+}
+
+/// Makes several nodes at once and the swarm they are to form, then runs each one's commands in order.
 async fn setup(
     State(state): State<AppState>,
     InSession(session): InSession,
-    JsonBody(setup): JsonBody<Setup>,
+    JsonBody(Setup { instances: asked }): JsonBody<Setup>,
 ) -> Result<StatusCode, Refusal> {
     if !session.instances().is_empty() {
         let message = "the session has nodes already";
         return Err(Refusal::new(StatusCode::CONFLICT, "not_empty", message));
     }
-    if setup.instances.iter().any(|asked| asked.is_swarm_manager || asked.is_swarm_worker) {
-        return Err(Refusal::bad_request(
-            "this server does not form swarms at set-up: run `docker swarm init`",
-        ));
+    let has = |part| asked.iter().any(|asked| asked.part() == part);
+    if has(Part::Worker) && !has(Part::Manager) {
+        return Err(Refusal::bad_request("a swarm's workers need a manager: `is_swarm_manager`"));
     }
-    let (playground, session) = (&state.playground, &session);
-    try_join_all(setup.instances.into_iter().map(async |asked| {
-        let new = NewInstance {
-            image_name: asked.image,
-            hostname: asked.hostname,
-            kind: asked.kind,
-            tls: asked.tls,
-            ..NewInstance::default()
-        };
-        let instance = playground.create_instance(session, new).await?;
+    let wanted = asked.iter().map(SetupInstance::beginning).collect();
+    let made = state.playground.furnish(&session, wanted).await;
+    let made = made.into_iter().collect::<Result<Vec<_>, Furnish>>()?;
+    let runs = made.iter().zip(asked).map(async |(instance, asked)| {
         for command in asked.run {
-            instances::run(&instance, command).await?;
+            instances::run(instance, command).await?;
         }
         Ok::<_, Refusal>(())
-    }))
-    .await?;
+    });
+    try_join_all(runs).await?;
     Ok(StatusCode::OK)
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use drydock_sessions::capacity::Full;
 use drydock_sessions::id::NoRandomness;
 use drydock_sessions::{Label, Session as Record, SessionId, StoreError, life};
-use drydock_wire::session::NewInstance;
 use time::{Duration, OffsetDateTime};
 use tracing::Instrument;
 
+use super::furnish::Beginning;
 use super::instances::host_session;
 use super::{Playground, Session};
 
@@ -21,7 +21,7 @@ pub struct NewSession {
     pub image: String,
     pub lab: Option<String>,
     /// The nodes it begins with.
-    pub instances: Vec<NewInstance>,
+    pub instances: Vec<Beginning>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,21 +78,16 @@ impl Playground {
         tracing::info!(session.id = session.id().short(), "session made");
         if !asked.instances.is_empty() {
             session.set_ready(false);
-            self.tasks.spawn(self.clone().furnish(session.clone(), asked.instances));
+            self.tasks.spawn(self.clone().begin_with(session.clone(), asked.instances));
         }
         self.follow_lab(&session).await;
         Ok(session)
     }
 
-    /// Makes the nodes a session begins with, all at once.
-    async fn furnish(self: Arc<Self>, session: Arc<Session>, instances: Vec<NewInstance>) {
-        let made = futures_util::future::join_all(
-            instances.into_iter().map(|asked| self.create_instance(&session, asked)),
-        )
-        .await;
-        for error in made.into_iter().filter_map(Result::err) {
-            tracing::error!(session.id = session.id().short(), error = %chain(&error), "node not made");
-            session.events.publish("session builder out", vec![format!("{error}\r\n").into()]);
+    async fn begin_with(self: Arc<Self>, session: Arc<Session>, wanted: Vec<Beginning>) {
+        for error in self.furnish(&session, wanted).await.into_iter().filter_map(Result::err) {
+            tracing::error!(session.id = session.id().short(), error = %chain(&error), "not begun as asked");
+            session.events.publish("session builder out", vec![format!("{}\r\n", chain(&error)).into()]);
         }
         session.set_ready(true);
     }

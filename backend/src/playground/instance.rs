@@ -11,12 +11,14 @@ use drydock_wire::topology;
 use tokio_util::sync::CancellationToken;
 
 use super::places::InstancePlace;
+use super::roles::Seen;
 
 #[derive(Debug)]
 pub struct Instance {
     pub record: Record,
     pub node: Node,
     observed: Mutex<topology::Node>,
+    swarm: Mutex<Seen>,
     /// Cancelled when the instance ends.
     pub ended: CancellationToken,
     _place: InstancePlace,
@@ -31,7 +33,7 @@ impl Instance {
             state: "booting".to_owned(),
             ..topology::Node::default()
         };
-        Self { record, node, observed: Mutex::new(observed), ended, _place: place }
+        Self { record, node, observed: Mutex::new(observed), swarm: Mutex::default(), ended, _place: place }
     }
 
     pub fn name(&self) -> &str {
@@ -45,6 +47,19 @@ impl Instance {
     /// What the topology shows of it.
     pub fn observed(&self) -> MutexGuard<'_, topology::Node> {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What its engine last said of a swarm.
+    pub fn swarm(&self) -> Seen {
+        self.swarm.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether that is news.
+    pub fn set_swarm(&self, seen: Seen) -> bool {
+        let mut known = self.swarm.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *known != seen;
+        *known = seen;
+        is_news
     }
 
     /// As clients see it.

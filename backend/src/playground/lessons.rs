@@ -11,7 +11,7 @@ use std::time::Duration;
 use drydock_agent::client::AgentError;
 use drydock_agent::protocol::{ExecRequest, Exit, Parents, WriteRequest};
 use drydock_labs::attempt::{Attempt, NodeFailure, Nodes, Ran};
-use drydock_labs::lab::Link;
+use drydock_labs::lab::{Link, Role};
 use drydock_labs::{Lab, Library};
 use drydock_nodes::Loss;
 use drydock_sessions::SessionId;
@@ -20,6 +20,7 @@ use drydock_wire::session::NewInstance;
 use serde_json::json;
 
 use super::create::chain;
+use super::furnish::{Beginning, Part};
 use super::links::Ends;
 use super::{Instance, Playground, Session};
 
@@ -50,11 +51,19 @@ impl Labs {
     }
 
     /// The nodes a lab wants, in order.
-    pub fn nodes(&self, id: &str) -> Option<Vec<NewInstance>> {
-        let wanted = |node: &drydock_labs::lab::Node| NewInstance {
-            image_name: node.image.clone(),
-            hostname: node.hostname.clone(),
-            ..NewInstance::default()
+    pub fn nodes(&self, id: &str) -> Option<Vec<Beginning>> {
+        let part = |role| match role {
+            None => Part::Outside,
+            Some(Role::Worker) => Part::Worker,
+            Some(Role::Manager) => Part::Manager,
+        };
+        let wanted = |node: &drydock_labs::lab::Node| Beginning {
+            new: NewInstance {
+                image_name: node.image.clone(),
+                hostname: node.hostname.clone(),
+                ..NewInstance::default()
+            },
+            part: part(node.swarm),
         };
         Some(self.get(id)?.nodes.iter().map(wanted).collect())
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::create::chain;
 use super::engine::{Changes, Engine, EngineError, Inventory};
-use super::{Instance, Playground, Session};
+use super::{Instance, Playground, Session, roles};
 
 /// Events within it are answered by one look: `docker run` alone makes four.
 const SETTLE: Duration = Duration::from_millis(60);
@@ -25,6 +25,11 @@ impl Playground {
         session.tasks.spawn(async move {
             let (session, instance) = observer;
             instance.ended.clone().run_until_cancelled(observe(&session, &instance)).await;
+        });
+        let followed = (session.clone(), instance.clone());
+        session.tasks.spawn(async move {
+            let (session, instance) = followed;
+            instance.ended.clone().run_until_cancelled(roles::follow(&session, &instance)).await;
         });
         let (playground, session_of, instance) = (self.clone(), session.clone(), instance.clone());
         session.tasks.spawn(async move {
@@ -93,14 +98,12 @@ async fn drain(changes: &mut Changes) -> EngineError {
 
 fn show(session: &Session, instance: &Instance, inventory: Inventory) {
     let ports = published(&inventory);
-    let role = inventory.swarm_role.clone();
     let changed = {
         let mut observed = instance.observed();
         let before = observed.clone();
         observed.state = "ready".to_owned();
         observed.networks = inventory.networks;
         observed.containers = inventory.containers;
-        observed.swarm_role = inventory.swarm_role;
         *observed != before
     };
     if changed {
@@ -109,8 +112,6 @@ fn show(session: &Session, instance: &Instance, inventory: Inventory) {
     let name = instance.name();
     let shown = json!({ "instance": name, "ports": ports });
     session.events.publish_state("instance docker ports", name, vec![shown]);
-    let shown = json!({ "instance": name, "is_manager": role == "manager", "is_worker": role == "worker" });
-    session.events.publish_state("instance docker swarm status", name, vec![shown]);
 }
 
 fn set_state(session: &Session, instance: &Instance, state: &str) {

@@ -9,7 +9,7 @@ use drydock_wire::topology::{Fault, Topology};
 use serde_json::json;
 
 use super::create::chain;
-use super::{Instance, Playground, Session};
+use super::{Instance, Playground, Session, roles};
 
 /// Changes within it are sent as one.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -44,7 +44,11 @@ impl Session {
     }
 
     fn publish_topology_now(&self, faults: Vec<Fault>) {
-        let mut nodes: Vec<_> = self.instances().iter().map(|instance| instance.observed().clone()).collect();
+        let instances = self.instances();
+        let mut nodes: Vec<_> = instances.iter().map(|instance| instance.observed().clone()).collect();
+        let swarm: Vec<_> = instances.iter().map(|instance| instance.swarm()).collect();
+        let all: Vec<_> = swarm.iter().collect();
+        roles::mark(nodes.iter_mut().zip(&swarm), &all);
         nodes.sort_by(|a, b| order(&a.hostname).cmp(&order(&b.hostname)));
         let topology = serde_json::to_value(Topology { nodes, faults }).expect("a topology is plain data");
         self.events.publish_state("session topology", "", vec![topology]);

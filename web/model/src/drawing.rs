@@ -356,7 +356,7 @@ fn node_box(node: &Node, width: f64, hues: &[&str]) -> NodeBox {
         name: node.name.clone(),
         hostname: shorten(&node.hostname, width / 3.0),
         ip: node.ip.clone(),
-        role: node.swarm_role.clone(),
+        role: node.swarm(),
         state: node.state.clone(),
         frame: Rect { x: 0.0, y: 0.0, width, height: y + 6.0 },
         cable_x: 0.0,
@@ -366,9 +366,9 @@ fn node_box(node: &Node, width: f64, hues: &[&str]) -> NodeBox {
     }
 }
 
-/// `host` and `none` are on every node: they are drawn where a container uses them.
+/// `host` and `none` are on every node, a swarm's way out on each of its: they are drawn where a container uses them.
 fn is_shown(network: &Network, node: &Node) -> bool {
-    let is_plumbing = matches!(network.driver.as_str(), "host" | "null");
+    let is_plumbing = matches!(network.driver.as_str(), "host" | "null") || network.name == "docker_gwbridge";
     let mut endpoints = node.containers.iter().flat_map(|container| &container.endpoints);
     !is_plumbing || endpoints.any(|endpoint| endpoint.network == network.id)
 }

@@ -32,7 +32,7 @@ pub struct Node {
     pub proxy_host: String,
     /// `booting`, `ready`, `engine-down`, `ending`.
     pub state: String,
-    /// `leader`, `manager`, `worker` or empty.
+    /// As [`topology::Node::swarm`] tells it.
     pub role: String,
     pub stats: Option<Stats>,
     /// Published TCP ports, ascending.
@@ -65,7 +65,6 @@ pub enum Change {
     NodeAdded { name: String, ip: String, hostname: String, proxy_host: String },
     NodeRemoved(String),
     Ports { node: String, ports: Vec<u16> },
-    Swarm { node: String, is_manager: bool, is_worker: bool },
     Stats { node: String, stats: Stats },
     Traffic { node: String, links: Vec<Traffic> },
     Terminals { node: String, terminals: Vec<Terminal> },
@@ -96,11 +95,6 @@ impl Change {
             "session topology" => Self::Topology(first.to()?),
             "lab progress" => Self::Progress(first.to()?),
             "instance docker ports" => Self::Ports { node: of()?, ports: first.get("ports").to()? },
-            "instance docker swarm status" => Self::Swarm {
-                node: of()?,
-                is_manager: first.get("is_manager").to()?,
-                is_worker: first.get("is_worker").to()?,
-            },
             "instance traffic" => Self::Traffic { node: of()?, links: first.get("links").to()? },
             "instance stats" => Self::Stats { node: of()?, stats: first.to()? },
             _ => return None,
@@ -170,19 +164,6 @@ impl Model {
                 self.traffic.remove(&name);
             }
             Change::Ports { node, ports } => self.with_node(&node, |node| node.ports = ascending(ports)),
-            Change::Swarm { node, is_manager, is_worker } => self.with_node(&node, |node| {
-                // The topology also tells a leader from a manager: keep what it said while both agree.
-                let role = if is_manager {
-                    "manager"
-                } else if is_worker {
-                    "worker"
-                } else {
-                    ""
-                };
-                if !(is_manager && node.role == "leader") {
-                    node.role = role.to_owned();
-                }
-            }),
             Change::Stats { node, stats } => self.with_node(&node, |node| node.stats = Some(stats)),
             Change::Traffic { node, links } => {
                 self.traffic.insert(node, links);
@@ -233,7 +214,7 @@ impl Model {
     fn look_at(&mut self, seen: &topology::Node) {
         self.with_node(&seen.name, |node| {
             node.state.clone_from(&seen.state);
-            node.role.clone_from(&seen.swarm_role);
+            node.role = seen.swarm();
             node.stats = seen.stats.or(node.stats);
             let published = seen.containers.iter().flat_map(|container| &container.ports);
             let tcp = published.filter(|port| port.protocol == "tcp" || port.protocol.is_empty());
@@ -327,21 +308,14 @@ mod tests {
             name: "s_node1".into(),
             state: "ready".into(),
             swarm_role: "leader".into(),
+            swarm_state: "drain".into(),
             containers,
             ..topology::Node::default()
         };
         model.apply(Change::Topology(Topology { nodes: vec![node], ..Topology::default() }));
         let node = model.node("s_node1").unwrap();
-        assert_eq!((node.state.as_str(), node.role.as_str()), ("ready", "leader"));
+        assert_eq!((node.state.as_str(), node.role.as_str()), ("ready", "leader · drain"));
         assert_eq!(node.ports, [80, 8080]);
-        model.apply(
-            change(
-                "instance docker swarm status",
-                json!([{"instance": "s_node1", "is_manager": true, "is_worker": false}]),
-            )
-            .unwrap(),
-        );
-        assert_eq!(model.node("s_node1").unwrap().role, "leader");
     }
 
     #[test]

@@ -39,12 +39,25 @@ pub struct Node {
     pub state: String,
     /// `manager`, `leader`, `worker` or empty.
     pub swarm_role: String,
+    /// What is the matter with it in the swarm: `down`, `unreachable`, `drain`, `pause`, `locked`, `no leader`, or empty.
+    #[serde(default)]
+    pub swarm_state: String,
     pub networks: Vec<Network>,
     pub containers: Vec<Container>,
     pub stats: Option<Stats>,
     /// Links that are busy now, as `instance traffic` says; the inventory itself has none.
     #[serde(default)]
     pub traffic: Vec<Traffic>,
+}
+
+impl Node {
+    /// Its part in a swarm for people: `leader`, `worker · drain`, or empty.
+    pub fn swarm(&self) -> String {
+        match self.swarm_state.as_str() {
+            "" => self.swarm_role.clone(),
+            state => format!("{} · {state}", self.swarm_role),
+        }
+    }
 }
 
 /// What passes a link of a node, bytes in a second; in and out as the node counts them.

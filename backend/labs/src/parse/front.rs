@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Fault, Problem};
-use crate::lab::{LEVELS, Node};
+use crate::lab::{LEVELS, Node, Role};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,16 @@ enum NodeEntry {
         name: String,
         #[serde(default)]
         image: String,
+        #[serde(default)]
+        swarm: Option<RoleWord>,
     },
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleWord {
+    Worker,
+    Manager,
 }
 
 fn beginner() -> String {
@@ -36,12 +45,20 @@ fn beginner() -> String {
 
 impl Front {
     pub fn nodes(&self) -> Vec<Node> {
+        let plain =
+            |hostname: &str| Node { hostname: hostname.to_owned(), image: String::new(), swarm: None };
         if self.nodes.is_empty() {
-            return vec![Node { hostname: "node1".to_owned(), image: String::new() }];
+            return vec![plain("node1")];
         }
+        let role = |word| match word {
+            RoleWord::Worker => Role::Worker,
+            RoleWord::Manager => Role::Manager,
+        };
         let node = |entry: &NodeEntry| match entry {
-            NodeEntry::Name(name) => Node { hostname: name.clone(), image: String::new() },
-            NodeEntry::Full { name, image } => Node { hostname: name.clone(), image: image.clone() },
+            NodeEntry::Name(name) => plain(name),
+            NodeEntry::Full { name, image, swarm } => {
+                Node { image: image.clone(), swarm: swarm.map(role), ..plain(name) }
+            }
         };
         self.nodes.iter().map(node).collect()
     }

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use crate::lab::{Answer, Block, INTRODUCTION, Init, Kind, Lab, Port, Quiz, Step};
+use crate::lab::{Answer, Block, INTRODUCTION, Init, Kind, Lab, Port, Quiz, Role, Step};
 
 pub(crate) const MARKDOWN: Options =
     Options::ENABLE_TABLES.union(Options::ENABLE_STRIKETHROUGH).union(Options::ENABLE_HEADING_ATTRIBUTES);
@@ -36,6 +36,8 @@ pub enum Fault {
     Level { level: String },
     #[error("`{hostname}` is not a node's name: node1, node2, … in order")]
     NodeName { hostname: String },
+    #[error("the swarm has no manager: `swarm: manager`")]
+    NoManager,
     #[error("the lab has no `## ` step")]
     NoSteps,
     #[error("a step's heading takes `{{gated}}` and `{{#id}}`, not `{attribute}`")]
@@ -112,6 +114,10 @@ pub fn parse(id: &str, text: &str) -> Result<Lab, Vec<Problem>> {
         if node.hostname != format!("node{}", index + 1) {
             cutter.report(1, Fault::NodeName { hostname: node.hostname.clone() });
         }
+    }
+    let swarm: Vec<Role> = nodes.iter().filter_map(|node| node.swarm).collect();
+    if !swarm.is_empty() && !swarm.contains(&Role::Manager) {
+        cutter.report(1, Fault::NoManager);
     }
     cutter.cut(body);
     let Cutter { steps, init, problems, .. } = cutter;

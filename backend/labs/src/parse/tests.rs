@@ -24,12 +24,16 @@ fn problems(body: &str) -> Vec<String> {
 
 #[test]
 fn front_matter_describes_the_lab() {
-    let text = "---\ntitle: Nodes\nsummary: Two.\nlevel: advanced\nminutes: 9\ntags: [a, b]\nnodes:\n  - node1\n  - name: node2\n    image: other\n---\n## One\n";
+    let text = "---\ntitle: Nodes\nsummary: Two.\nlevel: advanced\nminutes: 9\ntags: [a, b]\nnodes:\n  - node1\n  - name: node2\n    image: other\n    swarm: manager\n---\n## One\n";
     let lab = parse("nodes", text).unwrap();
     assert_eq!((lab.id.as_str(), lab.title.as_str(), lab.minutes), ("nodes", "Nodes", 9));
     assert_eq!((lab.level.as_str(), lab.tags), ("advanced", vec!["a".to_owned(), "b".to_owned()]));
-    let node = |hostname: &str, image: &str| Node { hostname: hostname.to_owned(), image: image.to_owned() };
-    assert_eq!(lab.nodes, [node("node1", ""), node("node2", "other")]);
+    let node = |hostname: &str, image: &str, swarm| Node {
+        hostname: hostname.to_owned(),
+        image: image.to_owned(),
+        swarm,
+    };
+    assert_eq!(lab.nodes, [node("node1", "", None), node("node2", "other", Some(Role::Manager))]);
 }
 
 #[test]
@@ -44,6 +48,10 @@ fn wrong_front_matter_is_named_with_its_line() {
         (
             "---\ntitle: T\nsummary: S\nminutes: 5\nnodes: [web]\n---\n## A\n",
             "1: `web` is not a node's name: node1, node2, … in order",
+        ),
+        (
+            "---\ntitle: T\nsummary: S\nminutes: 5\nnodes: [{name: node1, swarm: worker}]\n---\n## A\n",
+            "1: the swarm has no manager: `swarm: manager`",
         ),
         ("---\ntitle: T\nsummary: S\nminutes: 5\n---\ntext\n", "7: the lab has no `## ` step"),
     ] {

@@ -89,9 +89,6 @@ fn NodeItem(name: String) -> View {
                     <span class="node-hostname">{text(move || hostname.get())}</span>
                     <span class="visually-hidden">{text(move || state.get())}</span>
                 </button>
-                {when(move || !role.get().is_empty(), move || view! {
-                    <span class="badge" data-role=text(move || role.get())>{text(move || role.get())}</span>
-                })}
                 {(!desk.read_only).then(|| view! {
                     <button
                         class="button-icon node-action"
@@ -111,14 +108,19 @@ fn NodeItem(name: String) -> View {
                     </button>
                 })}
             </div>
-            <button
-                class="node-ip"
-                title="Copy the address"
-                aria-label=text(move || format!("Copy the address {}", ip.get()))
-                on:click=press(move || desk.copy(ip.get_untracked(), "The address is copied."))
-            >
-                {text(move || ip.get())}
-            </button>
+            <div class="node-place">
+                <button
+                    class="node-ip"
+                    title="Copy the address"
+                    aria-label=text(move || format!("Copy the address {}", ip.get()))
+                    on:click=press(move || desk.copy(ip.get_untracked(), "The address is copied."))
+                >
+                    {text(move || ip.get())}
+                </button>
+                {when(move || !role.get().is_empty(), move || view! {
+                    <span class="badge" data-role=text(move || role.get())>{text(move || role.get())}</span>
+                })}
+            </div>
             <Use node/>
             <Ports node/>
             <Confirm

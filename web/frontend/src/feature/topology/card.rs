@@ -145,7 +145,7 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
 fn of_node(node: &Node, stats: Option<Stats>, proxy_host: String) -> Facts {
     let mut rows = vec![("Address", node.ip.clone()), ("State", node.state.clone())];
     if !node.swarm_role.is_empty() {
-        rows.push(("Swarm", node.swarm_role.clone()));
+        rows.push(("Swarm", node.swarm()));
     }
     if let Some(stats) = stats {
         let of = |part, whole| format!("{} of {}", units::bytes(part), units::bytes(whole));

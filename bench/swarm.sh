@@ -29,6 +29,17 @@ pss() {
 
 on() { local socket=$1; shift; docker --host "unix://$socket" "$@"; }
 
+# What a node that was killed left running: shims whose command line names its folder, and their containers.
+end_left() {
+    local shim
+    for shim in $(pgrep --full "shim.*$1/" || true); do
+        # shellcheck disable=SC2046  # one argument per child
+        kill -KILL $(cat /proc/"$shim"/task/*/children 2>/dev/null) 2>/dev/null || true
+        sleep 0.1
+        kill -KILL "$shim" 2>/dev/null || true
+    done
+}
+
 # swarm NAME PROGRAM: its nodes, one after the other, all on one bridge.
 swarm() {
     local name=$1 program=$2 at folder words=() lan
@@ -63,6 +74,7 @@ swarm() {
     for at in $(seq "$nodes"); do
         on "$scratch/$name/$at/d.sock" rm --force one two >/dev/null 2>&1 || true
     done
+    end_left "$scratch/$name/$nodes"
 }
 
 # Between containers of two nodes, and between the nodes.

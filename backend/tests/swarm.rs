@@ -30,6 +30,8 @@ fn tasks(args: &[Value]) -> Vec<String> {
         let running = node.containers.iter().filter(|container| container.state == "running");
         tasks.extend(running.map(|container| format!("{}:{}", node.hostname, container.name)));
     }
+    // On a node they are told in the order in which they began.
+    tasks.sort_unstable();
     tasks
 }
 

@@ -290,8 +290,10 @@ fn certificates_are_read_when_they_are_needed() {
     assert!(push().ok().contains(": Pushed"));
     machine.uncertify(&two, "client.cert");
     machine.uncertify(&two, "client.key");
+    // Who writes when the other has hung up already may learn of that first.
     let refused = last(push().fails(1));
-    assert!(refused.contains("remote error: tls: "), "{refused}");
+    let is_refused = ["remote error: tls: ", "broken pipe", "connection reset"];
+    assert!(is_refused.iter().any(|words| refused.contains(words)), "{refused}");
 }
 
 #[test]

@@ -7,22 +7,12 @@ dist="${DIST:-$PWD/dist}"
 target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gnu/release"
 peers=$(bench/peers.sh)
 . bench/scratch.sh
+. bench/memory.sh
 
 cargo build --quiet --release --package drydock-bench
 cargo build --quiet --release --package drydock-runtime --example bare_clone
 bare=$(bench/bare_clone.sh "$target/examples/bare_clone" "$scratch" | tee /dev/stderr | grep --only-matching '[0-9]*$')
 tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
-
-# pss PID…: KiB of these processes and all below them.
-pss() {
-    local total=0 pid part
-    for pid in "$@"; do
-        part=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || true)
-        # shellcheck disable=SC2046  # one argument per child
-        total=$((total + ${part:-0} + $(pss $(cat /proc/"$pid"/task/*/children 2>/dev/null))))
-    done
-    echo "$total"
-}
 
 # engine NAME PROGRAM ARGUMENT…: started in network and mount namespaces of its own, until its socket answers.
 engine() {

@@ -4,6 +4,7 @@
 # fresh namespaces, without the container and the image around it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. bench/memory.sh
 dist="${DIST:-$PWD/dist}"
 target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gnu/release"
 peers=$(bench/peers.sh)
@@ -24,17 +25,6 @@ store="${XDG_CACHE_HOME:-$HOME/.cache}/drydock/bench-store"
 echo "(load $(cut -d' ' -f1-3 /proc/loadavg))"
 bench/bare_clone.sh "$target/examples/bare_clone" "$scratch"
 "$target/examples/boot" --bin "$dist/bin" --store "$store" --data "$scratch/data"
-
-# pss PID…: KiB of these processes and all below them.
-pss() {
-    local total=0 pid part
-    for pid in "$@"; do
-        part=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || true)
-        # shellcheck disable=SC2046  # one argument per child
-        total=$((total + ${part:-0} + $(pss $(cat /proc/"$pid"/task/*/children 2>/dev/null))))
-    done
-    echo "$total"
-}
 
 # Killed, it ends with its PID namespace and everything in that.
 for round in 1 2 3; do

@@ -9,6 +9,7 @@ target="${CARGO_TARGET_DIR:-$HOME/.cache/drydock/target}/x86_64-unknown-linux-gn
 nodes="${NODES:-5}" seconds="${SECONDS_EACH:-2}"
 peers=$(bench/peers.sh)
 . bench/scratch.sh
+. bench/memory.sh
 
 cargo build --quiet --release --package drydock-bench
 bench="$target/drydock-bench"
@@ -16,16 +17,6 @@ mkdir --parents "$scratch/busybox/bin"
 cp /bin/busybox "$scratch/busybox/bin/"
 for name in sleep sh; do ln --symbolic busybox "$scratch/busybox/bin/$name"; done
 tar --create --file "$scratch/busybox.tar" --directory "$scratch/busybox" .
-
-pss() {
-    local total=0 pid part
-    for pid in "$@"; do
-        part=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null || true)
-        # shellcheck disable=SC2046  # one argument per child
-        total=$((total + ${part:-0} + $(pss $(cat /proc/"$pid"/task/*/children 2>/dev/null))))
-    done
-    echo "$total"
-}
 
 on() { local socket=$1; shift; docker --host "unix://$socket" "$@"; }
 

@@ -5,7 +5,7 @@ use bollard_stubs::models::NetworkCreateRequest;
 
 use super::create::CreateError;
 use super::join::way_out;
-use super::record::{Driver, option};
+use super::record::{Driver, Record, option};
 use super::service::Inner;
 use super::state::State;
 use super::{Join, join};
@@ -55,6 +55,6 @@ impl State {
 }
 
 /// Whether a network is there for a container's way out alone: nobody asked for it, and nobody is shown it.
-pub(super) fn is_hidden(join: &Join, network: &str) -> bool {
-    network == NAME && join::asked(join, network).is_none()
+pub(super) fn is_hidden(join: &Join, network: &Record) -> bool {
+    network.name == NAME && join::asked(join, network).is_none()
 }

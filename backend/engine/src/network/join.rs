@@ -284,11 +284,11 @@ impl Inner {
         ports: super::PortMap,
     ) -> Joined {
         let shown = |(name, endpoint): (&String, &Endpoint)| {
-            let asked = asked_of(join, &records[name]);
+            let asked = asked(join, &records[name]).cloned().unwrap_or_default();
             (name.clone(), plan::settings(&asked, endpoint, &records[name]))
         };
         let (hidden, visible): (Vec<_>, Vec<_>) =
-            endpoints.iter().partition(|(name, _)| gateway::is_hidden(join, name));
+            endpoints.iter().partition(|(name, _)| gateway::is_hidden(join, &records[*name]));
         let own = visible
             .iter()
             .map(|(_, endpoint)| endpoint)
@@ -322,18 +322,11 @@ impl Inner {
     }
 }
 
-/// The settings that a network of this name was asked for with.
-pub(super) fn asked<'a>(join: &'a Join, network: &str) -> Option<&'a EndpointSettings> {
-    join.networks.get(network)
-}
-
 /// The settings a network was asked for with, by whatever reference.
-fn asked_of(join: &Join, record: &Record) -> EndpointSettings {
+pub(super) fn asked<'a>(join: &'a Join, record: &Record) -> Option<&'a EndpointSettings> {
     let matches = |reference: &str| reference == record.name || record.id.as_str().starts_with(reference);
-    let found = join.networks.get(&record.name).or_else(|| {
-        join.networks.iter().find(|(reference, _)| matches(reference)).map(|(_, settings)| settings)
-    });
-    found.cloned().unwrap_or_default()
+    let mut others = join.networks.iter().filter(|(reference, _)| matches(reference));
+    join.networks.get(&record.name).or_else(|| others.next().map(|(_, settings)| settings))
 }
 
 pub(super) fn has_names(records: &BTreeMap<String, Arc<Record>>) -> bool {

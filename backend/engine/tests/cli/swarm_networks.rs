@@ -27,6 +27,13 @@ fn until_replicas(manager: &Machine, service: &str, replicas: &str) {
     });
 }
 
+/// The service `web` on the network `net` and port 8080, whose pages say which node answers.
+fn serve(manager: &Machine, mode: [&str; 2]) {
+    let create = ["service", "create", "-d", "-q", "--name", "web", "--network", "net", "-p", "8080:80"];
+    let task = ["--hostname", "{{.Node.ID}}", "busybox", "sh", "-c", SERVE];
+    manager.docker_words(&[&create[..], &mode, &task].concat()).ok();
+}
+
 /// The container of a service's only task on this machine.
 fn container(machine: &Machine, service: &str) -> String {
     let filter = format!("label=com.docker.swarm.service.name={service}");
@@ -217,28 +224,7 @@ fn what_runs_goes_on_while_engines_are_killed_and_come_back() {
     let lan = Lan::new();
     let mut nodes = swarm(&lan, 2);
     nodes[0].docker(["network", "create", "-d", "overlay", "--attachable", "net"]).ok();
-    nodes[0]
-        .docker([
-            "service",
-            "create",
-            "-d",
-            "-q",
-            "--name",
-            "web",
-            "--network",
-            "net",
-            "--mode",
-            "global",
-            "-p",
-            "8080:80",
-            "--hostname",
-            "{{.Node.ID}}",
-            "busybox",
-            "sh",
-            "-c",
-            SERVE,
-        ])
-        .ok();
+    serve(&nodes[0], ["--mode", "global"]);
     until_replicas(&nodes[0], "web", "2/2");
     nodes[1]
         .docker(["run", "-d", "--init", "--name", "one", "--network", "net", "busybox", "sleep", "1000"])
@@ -310,28 +296,7 @@ fn a_worker_that_is_cut_off_loses_its_tasks_and_comes_back_without_them() {
     let lan = Lan::new();
     let nodes = swarm(&lan, 3);
     nodes[0].docker(["network", "create", "-d", "overlay", "net"]).ok();
-    nodes[0]
-        .docker([
-            "service",
-            "create",
-            "-d",
-            "-q",
-            "--name",
-            "web",
-            "--network",
-            "net",
-            "--replicas",
-            "3",
-            "-p",
-            "8080:80",
-            "--hostname",
-            "{{.Node.ID}}",
-            "busybox",
-            "sh",
-            "-c",
-            SERVE,
-        ])
-        .ok();
+    serve(&nodes[0], ["--replicas", "3"]);
     until_replicas(&nodes[0], "web", "3/3");
     let lost = nodes[2].docker(["info", "-f", "{{.Swarm.NodeID}}"]).ok();
     let ran = container(&nodes[2], "web");

@@ -70,6 +70,12 @@ impl Balancer {
         Ok(Self { nft, is_written })
     }
 
+    /// Whether the namespace has rules, be they an earlier process's.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        self.is_written
+    }
+
     /// From now on these addresses, and no others, stand for several to the programs of the namespace.
     pub fn stand_for(&mut self, all: &[Virtual]) -> Result<(), BalanceError> {
         self.write(all.is_empty(), |batch| {

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use crate::bridge::{Plug, configure_plug};
 use crate::cidr::Cidr;
-use crate::netlink::{Changes, LinkKind, Mac, NetlinkError, NewLink, Route, Vxlan};
+use crate::netlink::{Changes, LinkKind, Mac, Neighbour, NetlinkError, NewLink, Route, Vxlan};
 use crate::netns::NetNs;
 
 /// The port of RFC 7348.
@@ -186,6 +186,24 @@ impl Switch {
     /// namespaces.
     pub fn silence(&self, host_names: &[String]) -> Result<(), OverlayError> {
         self.apply(host_names.iter().fold(Changes::new(), |changes, name| changes.disable_port(name)))
+    }
+
+    /// The containers of other hosts that the switch knows: an engine that takes it over was not there when they
+    /// were told.
+    pub fn peers(&self) -> Result<Vec<Peer>, OverlayError> {
+        let mut route = Route::open_in(&self.namespace).map_err(OverlayError::Link)?;
+        let tunnel = route.index_of(TUNNEL).map_err(OverlayError::Link)?;
+        let hosts = route.forwardings().map_err(OverlayError::Link)?;
+        let neighbours = route.neighbours().map_err(OverlayError::Link)?;
+        let known = neighbours.into_iter().filter(|neighbour| neighbour.link == tunnel);
+        let peer = |neighbour: Neighbour| {
+            let of_it = |entry: &&Neighbour| entry.link == tunnel && entry.mac == neighbour.mac;
+            match hosts.iter().find(of_it)?.ip {
+                IpAddr::V4(host) => Some(Peer { ip: neighbour.ip, mac: neighbour.mac, host }),
+                IpAddr::V6(_) => None,
+            }
+        };
+        Ok(known.filter_map(peer).collect())
     }
 
     /// Makes a container of another host known.

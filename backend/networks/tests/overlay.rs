@@ -154,3 +154,22 @@ fn a_switch_is_found_again_and_its_number_is_free_once_it_is_removed() {
         Switch::remove(&path).unwrap();
     }
 }
+
+#[test]
+fn a_switch_that_is_opened_again_knows_who_it_was_told_of() {
+    let world = World::new();
+    let [host, _] = hosts(&world);
+    let path = world.path("switch");
+    let [one, two] = [peer(Ipv4Addr::new(10, 77, 0, 2), 1), peer(Ipv4Addr::new(10, 77, 0, 3), 1)];
+    let switch = Switch::create(&host, &path, &overlay(0)).unwrap();
+    assert_eq!(switch.peers().unwrap(), []);
+    switch.add_peer(&one).unwrap();
+    switch.add_peer(&two).unwrap();
+    drop(switch);
+    let switch = Switch::open(&path).unwrap();
+    let mut known = switch.peers().unwrap();
+    known.sort_by_key(|peer| peer.ip);
+    assert_eq!(known, [one, two]);
+    switch.remove_peer(&one).unwrap();
+    assert_eq!(switch.peers().unwrap(), [two]);
+}

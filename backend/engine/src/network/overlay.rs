@@ -4,7 +4,8 @@
 //! that is decided here. A network is known ([`Inner::know`]) before a task of it comes; its switch is made when the first
 //! container is plugged in, and goes when the network is forgotten.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -48,6 +49,9 @@ pub struct Overlays {
     /// The networks that this node has a part in.
     wanted: Vec<Id>,
     lines: HashMap<Id, Line>,
+    /// Networks whose switches and rules an earlier engine left: what the managers say of them first is news, even that
+    /// nobody is there.
+    taken_over: HashSet<Id>,
 }
 
 #[derive(Debug)]
@@ -61,7 +65,8 @@ struct Line {
 #[derive(Debug)]
 pub struct Balance {
     balancer: Balancer,
-    written: Vec<Virtual>,
+    /// `None`: rules of an earlier engine.
+    written: Option<Vec<Virtual>>,
 }
 
 /// Why this host cannot take part in a network.
@@ -188,10 +193,11 @@ impl Inner {
     /// This is who is on a network now.
     pub(super) fn show(&self, id: &Id, scene: Scene) {
         let scene = Arc::new(scene);
+        let is_first = self.overlays().taken_over.remove(id);
         {
             let mut state = self.state();
             let Some(network) = state.networks.get_mut(id) else { return };
-            if network.scene == scene {
+            if network.scene == scene && !is_first {
                 return;
             }
             network.scene = scene.clone();
@@ -262,15 +268,16 @@ impl Inner {
         let mut balances = self.balances.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((namespace, wanted)) = self.state().services_of(container) else { return };
         let written = match balances.entry(container.clone()) {
-            std::collections::hash_map::Entry::Vacant(_) if wanted.is_empty() => return,
-            std::collections::hash_map::Entry::Vacant(vacant) => Balancer::open(&namespace)
-                .map(|balancer| vacant.insert(Balance { balancer, written: Vec::new() })),
-            std::collections::hash_map::Entry::Occupied(occupied) => Ok(occupied.into_mut()),
+            Entry::Vacant(_) if wanted.is_empty() => return,
+            Entry::Vacant(vacant) => {
+                Balancer::open(&namespace).map(|balancer| vacant.insert(Balance { balancer, written: None }))
+            }
+            Entry::Occupied(occupied) => Ok(occupied.into_mut()),
         };
         let written = written.and_then(|balance| {
-            if balance.written != wanted {
+            if balance.written.as_ref() != Some(&wanted) {
                 balance.balancer.stand_for(&wanted)?;
-                balance.written = wanted;
+                balance.written = Some(wanted);
             }
             Ok(())
         });
@@ -291,13 +298,34 @@ impl Inner {
         };
         self.forget_unwanted();
         for record in records {
-            match Switch::open(&self.switch_path(&record.id)) {
-                Ok(switch) => {
-                    let line = Line { switch: Arc::new(switch), peers: Vec::new() };
-                    self.overlays().lines.insert(record.id.clone(), line);
-                }
+            self.take_over_rules(&record.id);
+            let opened = Switch::open(&self.switch_path(&record.id))
+                .and_then(|switch| Ok(Line { peers: switch.peers()?, switch: Arc::new(switch) }));
+            let mut overlays = self.overlays();
+            overlays.taken_over.insert(record.id.clone());
+            match opened {
+                Ok(line) => drop(overlays.lines.insert(record.id.clone(), line)),
                 Err(error) => {
                     tracing::error!(network.name = record.name, %error, "an overlay network's switch is gone");
+                }
+            }
+        }
+    }
+
+    /// Takes over what an earlier engine wrote for the services of a network's containers, until the managers say what
+    /// there is now.
+    fn take_over_rules(&self, network: &Id) {
+        let containers = self.state().containers_on(network);
+        for container in containers {
+            let Some((namespace, _)) = self.state().services_of(&container) else { continue };
+            match Balancer::open(&namespace) {
+                Ok(balancer) if balancer.has_rules() => {
+                    let mut balances = self.balances.lock().unwrap_or_else(PoisonError::into_inner);
+                    balances.insert(container, Balance { balancer, written: None });
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(container.id = %container, %error, "a container's rules for services may be old");
                 }
             }
         }

@@ -247,6 +247,37 @@ fn what_runs_goes_on_while_engines_are_killed_and_come_back() {
 }
 
 #[test]
+fn what_was_removed_while_an_engine_was_away_is_forgotten_when_it_is_back() {
+    let lan = Lan::new();
+    let mut nodes = swarm(&lan, 2);
+    nodes[0].docker(["network", "create", "-d", "overlay", "--attachable", "net"]).ok();
+    let only = nodes[0].docker(["info", "-f", "{{.Swarm.NodeID}}"]).ok();
+    let constraint = format!("node.id=={only}");
+    let create =
+        ["service", "create", "-d", "-q", "--name", "web", "--network", "net", "--constraint", &constraint];
+    nodes[0].docker_words(&[&create[..], &["busybox", "sleep", "1000"]].concat()).ok();
+    let run = ["run", "-d", "--init", "--name", "one", "--network", "net", "busybox", "sleep", "1000"];
+    nodes[1].docker(run).ok();
+    let sandbox = nodes[1].inspect("one", "{{.NetworkSettings.SandboxKey}}");
+    let network = nodes[1].docker(["network", "inspect", "net", "-f", "{{.ID}}"]).ok();
+    let switch = format!("{}/1-{}", sandbox.rsplit_once('/').expect("a folder").0, &network[..10]);
+    let seen = |node: &Machine| {
+        let look = format!(
+            "nsenter --net={sandbox} nft list ruleset | grep -c dnat; nsenter --net={switch} bridge fdb show dev vxlan0 | grep -c dst"
+        );
+        let said = node.inside("sh").args(["-c", &look]).output().expect("nft and bridge");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    nodes[1].until("the service and its task are known", |node| seen(node) == "1\n1\n");
+    nodes[1].kill_engine();
+    nodes[0].docker(["service", "rm", "web"]).ok();
+    assert_eq!(seen(&nodes[1]), "1\n1\n", "nobody was there to forget them");
+    nodes[1].start_engine();
+    nodes[1].until("nothing of them is left", |node| seen(node) == "0\n0\n");
+    nodes[1].docker(["rm", "-f", "one"]).ok();
+}
+
+#[test]
 fn a_stack_is_deployed_changed_and_removed() {
     let lan = Lan::new();
     let nodes = swarm(&lan, 2);

@@ -24,6 +24,9 @@ use message::{Message, attribute, attributes, flag, text, u32_at};
 const GET_LINK: u16 = 18;
 const GET_ADDRESS: u16 = 22;
 const GET_ROUTE: u16 = 26;
+const GET_NEIGHBOUR: u16 = 30;
+/// `AF_BRIDGE`: forwarding entries instead of neighbours.
+const BRIDGE_FAMILY: u8 = 7;
 
 /// A socket to rtnetlink, bound for life to the namespace it was opened in.
 #[derive(Debug)]
@@ -49,6 +52,17 @@ pub struct LinkAddress {
     pub link: u32,
     /// The address with its prefix.
     pub address: Cidr,
+}
+
+/// Where a hardware address is: of a neighbour, or of a forwarding entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Index of the link.
+    pub link: u32,
+    /// The neighbour's address; the host behind which a VXLAN's entry leads.
+    pub ip: IpAddr,
+    /// The hardware address.
+    pub mac: Mac,
 }
 
 /// An entry of a routing table.
@@ -135,6 +149,25 @@ impl Route {
         self.exchange.ask("list routes", message, |_, body| routes.extend(read_route(body)))?;
         Ok(routes)
     }
+
+    /// Every neighbour with a hardware address.
+    pub fn neighbours(&mut self) -> Result<Vec<Neighbour>, NetlinkError> {
+        self.neighbours_of("list neighbours", 0)
+    }
+
+    /// Every forwarding entry that leads to another host.
+    pub fn forwardings(&mut self) -> Result<Vec<Neighbour>, NetlinkError> {
+        self.neighbours_of("list forwarding entries", BRIDGE_FAMILY)
+    }
+
+    fn neighbours_of(&mut self, step: &str, family: u8) -> Result<Vec<Neighbour>, NetlinkError> {
+        let mut header = [0; 12];
+        header[0] = family;
+        let mut neighbours = Vec::new();
+        let message = Message::new(GET_NEIGHBOUR, flag::DUMP, &header);
+        self.exchange.ask(step, message, |_, body| neighbours.extend(read_neighbour(body)))?;
+        Ok(neighbours)
+    }
 }
 
 fn read_link(body: &[u8]) -> Option<Link> {
@@ -180,6 +213,15 @@ fn read_address(body: &[u8]) -> Option<LinkAddress> {
     // The local address; on links without peers only IFA_ADDRESS is there (IPv6).
     let ip = ip_of(attribute(rest, 2).or_else(|| attribute(rest, 1))?)?;
     Some(LinkAddress { link: u32_at(body, 4)?, address: Cidr::new(ip, prefix)? })
+}
+
+fn read_neighbour(body: &[u8]) -> Option<Neighbour> {
+    let rest = body.get(12..)?;
+    Some(Neighbour {
+        link: u32_at(body, 4)?,
+        ip: ip_of(attribute(rest, 1)?)?,
+        mac: Mac(attribute(rest, 2)?.try_into().ok()?),
+    })
 }
 
 fn read_route(body: &[u8]) -> Option<RouteEntry> {

@@ -61,7 +61,7 @@ fn update_status(status: &UpdateStatus) -> wire::ServiceUpdateStatus {
     }
 }
 
-/// How many of its tasks run, and how many are wanted.
+/// How many of its tasks run, and how many are wanted. What ran on a node that is down runs, as far as anybody knows, no more.
 pub fn service_status(view: &View, service: &Service) -> wire::ServiceServiceStatus {
     let mode = service.mode();
     let run = service.job_status.map(|status| status.iteration);
@@ -69,7 +69,7 @@ pub fn service_status(view: &View, service: &Service) -> wire::ServiceServiceSta
     let counted = |task: &&Arc<Task>| run.is_none() || task.job_iteration == run;
     for task in view.service_tasks(&service.id).filter(counted) {
         let (state, wanted) = (task.status.state, task.desired_state);
-        running += u64::from(state == TaskState::RUNNING);
+        running += u64::from(state == TaskState::RUNNING && !is_lost(view, task));
         completed += u64::from(run.is_some() && state == TaskState::COMPLETE);
         let unfinished = wanted == TaskState::COMPLETE && state != TaskState::COMPLETE;
         desired += u64::from(mode.is_global() && (wanted == TaskState::RUNNING || unfinished));
@@ -84,4 +84,9 @@ pub fn service_status(view: &View, service: &Service) -> wire::ServiceServiceSta
         desired_tasks: Some(desired),
         completed_tasks: Some(completed),
     }
+}
+
+fn is_lost(view: &View, task: &Task) -> bool {
+    let node = task.node_id.as_ref().and_then(|id| view.nodes().get(id.as_str()));
+    node.is_some_and(|node| node.is_down())
 }

@@ -12,7 +12,7 @@ pub use attach::{AttachAnswer, AttachNetwork, AttachRequest};
 pub use calls::{Answer, Ask, Control, Reading, RotateKeys, ServiceTo, SwarmUpdate, Wish};
 
 use crate::Status;
-use crate::objects::{Node, Reachability};
+use crate::objects::{ManagerStatus, Node, Reachability};
 use crate::raft::RaftNode;
 use crate::wire::no_leader;
 
@@ -38,15 +38,14 @@ impl Reading {
     pub fn node(&self, node: &Node) -> Node {
         let mut node = node.clone();
         let member = self.members.iter().find(|member| member.manager.node_id == node.id.as_str());
-        match (&mut node.manager_status, member) {
-            (Some(status), Some(member)) => {
-                status.leader = member.is_leader;
-                status.reachability =
-                    if member.is_reachable { Reachability::REACHABLE } else { Reachability::UNREACHABLE };
-            }
-            (status, None) => *status = None,
-            (None, Some(_)) => {}
-        }
+        node.manager_status = node.manager_status.zip(member).map(|(status, member)| ManagerStatus {
+            leader: member.is_leader,
+            reachability: match member.is_reachable {
+                true => Reachability::REACHABLE,
+                false => Reachability::UNREACHABLE,
+            },
+            ..status
+        });
         node
     }
 }

@@ -6,18 +6,21 @@ use super::calls::{Answer, ServiceTo, Wish};
 use crate::ca::issue::{the_cluster, validity};
 use crate::objects::Timestamp;
 use crate::raft::RaftNode;
+use crate::raft::node::Member;
 use crate::store::Transaction;
 use crate::{Random, Status, identity, verbs};
 
 /// Writes what is wished, or says why not.
 pub(super) async fn fulfil(raft: &RaftNode, wish: Wish) -> Result<Answer, Status> {
     let (now, mut random) = (now(), Random::seeded(seed()));
-    raft.update(|tx| write(tx, wish, now, &mut random)).await
+    let members = raft.members();
+    raft.update(|tx| write(tx, wish, &members, now, &mut random)).await
 }
 
 fn write(
     tx: &mut Transaction<'_>,
     wish: Wish,
+    members: &[Member],
     now: Timestamp,
     random: &mut Random,
 ) -> Result<Answer, Status> {
@@ -29,17 +32,17 @@ fn write(
         Wish::CreateNetwork { spec } => verbs::network::create(tx, spec, random).map(|made| id(&made)),
         Wish::CreateSecret { spec } => verbs::secret::create(tx, spec, random).map(|made| id(&made)),
         Wish::CreateConfig { spec } => verbs::config::create(tx, spec, random).map(|made| id(&made)),
-        other => change(tx, other, now).map(|()| Answer::Nothing),
+        other => change(tx, other, members, now).map(|()| Answer::Nothing),
     }
 }
 
-fn change(tx: &mut Transaction<'_>, wish: Wish, now: Timestamp) -> Result<(), Status> {
+fn change(tx: &mut Transaction<'_>, wish: Wish, members: &[Member], now: Timestamp) -> Result<(), Status> {
     match wish {
-        Wish::UpdateNode { id, version, spec } => verbs::node::update(tx, &id, version, spec),
+        Wish::UpdateNode { id, version, spec } => verbs::node::update(tx, &id, version, spec, members),
         Wish::RemoveNode { id, is_forced } => {
             let life =
                 i64::try_from(validity(the_cluster(tx)?.as_ref()).whole_nanoseconds()).unwrap_or(i64::MAX);
-            verbs::node::remove(tx, &id, is_forced, Timestamp(now.0.saturating_add(life)))
+            verbs::node::remove(tx, &id, is_forced, Timestamp(now.0.saturating_add(life)), members)
         }
         Wish::UpdateService { id, version, to, registry_auth } => {
             let to = match to {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::look::look;
-use super::roles::{RoleStep, decide, observe};
+use super::roles::{RoleStep, decide, forget_strangers, observe};
 use crate::Status;
 use crate::ca::rotation;
 use crate::dispatcher::service::wait_for;
@@ -49,6 +49,8 @@ impl Lead {
         if let Some(seed) = seed {
             raft.update(|tx| plant(tx, seed)).await?;
         }
+        let members = raft.members();
+        raft.update(|tx| forget_strangers(tx, &members)).await?;
         let (tracker, end) = (TaskTracker::new(), CancellationToken::new());
         let dispatcher =
             Dispatcher::start(raft.clone(), node_id.clone(), tracker.clone(), end.clone()).await?;

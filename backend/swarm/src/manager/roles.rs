@@ -47,6 +47,19 @@ fn of_node(node: &Node, members: &[Member]) -> Option<RoleStep> {
     }
 }
 
+/// Forgets the addresses of managers that are no members: a forced cluster begins with one.
+pub fn forget_strangers(tx: &mut Transaction<'_>, members: &[Member]) -> Result<(), Status> {
+    let is_stranger = |node: &Node| {
+        let is_it = |member: &Member| member.manager.node_id == node.id.as_str();
+        node.manager_status.is_some() && !members.iter().any(is_it)
+    };
+    let strangers: Vec<Node> =
+        tx.nodes().iter().filter(|node| is_stranger(node)).map(|node| node.as_ref().clone()).collect();
+    strangers
+        .into_iter()
+        .try_for_each(|node| tx.update(Node { manager_status: None, ..node }).map_err(Status::from))
+}
+
 /// Writes an observed role.
 pub fn observe(tx: &mut Transaction<'_>, id: &NodeId, role: ObservedRole) -> Result<(), Status> {
     let Some(node) = tx.nodes().get(id.as_str()) else { return Ok(()) };

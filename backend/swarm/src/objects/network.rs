@@ -17,7 +17,6 @@ pub struct Network {
     pub ipam: Option<Ipam>,
     /// The VXLAN network identifier of each subnet.
     pub vnis: Vec<u32>,
-    pub pending_delete: bool,
 }
 
 impl Network {

@@ -24,8 +24,6 @@ pub struct Service {
     pub job_status: Option<JobStatus>,
     /// What the user gave for the registry of its image, as he encoded it. Never told back.
     pub registry_auth: Option<String>,
-    /// The user has removed it; it goes when its last task has.
-    pub pending_delete: bool,
 }
 
 /// How many tasks a service shall have, and where.

@@ -215,9 +215,7 @@ impl RaftNode {
             }
             Some(_) => {}
         }
-        let staying: Vec<_> = members.iter().filter(|member| member.id != id && member.is_voter).collect();
-        let reachable = staying.iter().filter(|member| member.is_reachable).count();
-        if reachable < staying.len() / 2 + 1 {
+        if !may_go(&members, id) {
             let words = "raft: member cannot be removed, because removing it may result in loss of quorum";
             return Err(Status::new(Code::FailedPrecondition, words));
         }
@@ -359,6 +357,12 @@ impl std::fmt::Debug for RaftNode {
             .field("running", &metrics.running_state)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether those who stay could agree on anything without the member.
+pub fn may_go(members: &[Member], id: RaftId) -> bool {
+    let staying: Vec<_> = members.iter().filter(|member| member.id != id && member.is_voter).collect();
+    staying.iter().filter(|member| member.is_reachable).count() > staying.len() / 2
 }
 
 /// Elections within a second: openraft waits for the longest election time before it counts a leader as lost, and for a random one

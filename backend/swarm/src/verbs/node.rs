@@ -1,4 +1,4 @@
-//! `docker node update` and `rm`. Whether a manager may leave the quorum is raft's to say, before.
+//! `docker node update` and `rm`. Who is a manager that others count on is not the node's record's to say, but raft's: its members.
 
 use std::sync::Arc;
 
@@ -6,11 +6,18 @@ use super::missing;
 use crate::objects::{
     BlockedCertificate, Cluster, Node, NodeId, NodeSpec, ObservedRole, Role, Timestamp, Version,
 };
+use crate::raft::node::{Member, may_go};
 use crate::status::{Code, Status};
 use crate::store::Transaction;
 
 /// Role, availability and labels, as of the version the user saw.
-pub fn update(tx: &mut Transaction<'_>, id: &NodeId, version: u64, spec: NodeSpec) -> Result<(), Status> {
+pub fn update(
+    tx: &mut Transaction<'_>,
+    id: &NodeId,
+    version: u64,
+    spec: NodeSpec,
+    members: &[Member],
+) -> Result<(), Status> {
     if !matches!(spec.role, Some(Role::MANAGER | Role::WORKER)) {
         return Err(invalid("Role", spec.role.map(|role| role.to_string())));
     }
@@ -24,6 +31,14 @@ pub fn update(tx: &mut Transaction<'_>, id: &NodeId, version: u64, spec: NodeSpe
         let message = "attempting to demote the last manager of the swarm";
         return Err(Status::new(Code::FailedPrecondition, message));
     }
+    if demotes {
+        let member = member_of(id, members)
+            .ok_or_else(|| Status::not_found("can't find manager in raft memberlist".to_owned()))?;
+        if !may_go(members, member.id) {
+            let message = "can't remove member from the raft: this would result in a loss of quorum";
+            return Err(Status::new(Code::FailedPrecondition, message));
+        }
+    }
     let mut node = Node::clone(node);
     node.meta.version = Version { index: version };
     node.spec = spec;
@@ -34,12 +49,22 @@ fn invalid(field: &str, value: Option<String>) -> Status {
     Status::bad_parameter(format!("invalid {field}: {:?}", value.unwrap_or_default()))
 }
 
+fn member_of<'a>(id: &NodeId, members: &'a [Member]) -> Option<&'a Member> {
+    members.iter().find(|member| member.manager.node_id == id.as_str())
+}
+
 /// Takes the node out; its certificate, valid until `expiry`, is worth nothing from then on. Its
 /// tasks are orphaned at the next look.
-pub fn remove(tx: &mut Transaction<'_>, id: &NodeId, force: bool, expiry: Timestamp) -> Result<(), Status> {
+pub fn remove(
+    tx: &mut Transaction<'_>,
+    id: &NodeId,
+    force: bool,
+    expiry: Timestamp,
+    members: &[Member],
+) -> Result<(), Status> {
     let Some(node) = tx.nodes().get(id.as_str()) else { return Err(missing("node", id.as_str())) };
     let failed = |message: String| Err(Status::new(Code::FailedPrecondition, message));
-    if node.desired_role() == Role::MANAGER && node.manager_status.is_some() {
+    if node.desired_role() == Role::MANAGER && member_of(id, members).is_some() {
         return failed(format!(
             "node {id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before \
              removal"

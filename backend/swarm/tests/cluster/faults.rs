@@ -1,5 +1,6 @@
 //! What must survive: nothing that was acknowledged is lost, and there is never more than one who decides.
 
+use drydock_swarm::ask::{Ask, Wish};
 use drydock_swarm::manager::InitRequest;
 use drydock_swarm::objects::NodeState;
 
@@ -116,6 +117,16 @@ fn one_survivor_becomes_a_new_cluster_by_force_and_keeps_what_it_had() {
         all_have(&lab, &[0], &acknowledged).await;
         let nodes = lab.machines[0].nodes().await.unwrap();
         assert_eq!(nodes.iter().filter(|node| node.manager_status.is_some()).count(), 1);
+        let remove = |id: &str| {
+            let wish = Wish::RemoveNode { id: id.into(), is_forced: false };
+            lab.machines[0].ask(Ask::Wish(Box::new(wish)))
+        };
+        let said = remove(&id).await.unwrap_err().to_string();
+        assert!(said.contains("It must be demoted to worker before removal"), "{said}");
+        for lost in nodes.iter().filter(|node| node.id.as_str() != id) {
+            lab.machines[0].sees("it is down", lost.id.as_str(), |node| node.is_down()).await;
+            remove(lost.id.as_str()).await.unwrap();
+        }
         lab.machines[0].shut_down().await;
         lab.machines[0].boot();
         let leader = lab.leader().await;

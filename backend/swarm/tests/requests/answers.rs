@@ -77,6 +77,15 @@ fn counts_of_tasks_are_of_those_that_run_and_those_that_are_wanted() {
     let service = swarm.store.services().get(id.as_str()).unwrap();
     let told = serde_json::to_value(api::service_status(&swarm.store, service)).unwrap();
     assert_eq!(told, json!({"RunningTasks": 1, "DesiredTasks": 4, "CompletedTasks": 0}));
+
+    let mut node = Node { id: "lost".into(), ..Node::default() };
+    node.status.state = NodeState::DOWN;
+    let on_it = |task: &mut Task| task.node_id = Some("lost".into());
+    let lost = swarm.store.commit(NOW, |tx| tx.create(node).and_then(|()| tx.change::<Task>(&first, on_it)));
+    lost.unwrap().unwrap();
+    let service = swarm.store.services().get(id.as_str()).unwrap();
+    let told = serde_json::to_value(api::service_status(&swarm.store, service)).unwrap();
+    assert_eq!(told["RunningTasks"], 0, "nobody knows what runs on a node that is down");
 }
 
 #[test]

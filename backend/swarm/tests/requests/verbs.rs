@@ -297,14 +297,14 @@ fn nodes_are_removed_when_they_are_down_and_the_last_manager_stays_one() {
     swarm.store.commit(NOW, |tx| tx.create(manager).unwrap()).unwrap();
     let demoted = serde_json::from_value(json!({"Role": "worker", "Availability": "active"})).unwrap();
     let version = swarm.store.nodes().get("n1").unwrap().meta.version.index;
-    let answer = swarm.store.commit(NOW, |tx| node::update(tx, &"n1".into(), version, demoted)).unwrap();
+    let answer = swarm.store.commit(NOW, |tx| node::update(tx, &"n1".into(), version, demoted, &[])).unwrap();
     assert_eq!(
         said(answer),
         "rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm"
     );
     let mut remove = |force| {
         let expiry = NOW + Duration::seconds(60);
-        swarm.store.commit(NOW, |tx| node::remove(tx, &"n1".into(), force, expiry)).unwrap()
+        swarm.store.commit(NOW, |tx| node::remove(tx, &"n1".into(), force, expiry, &[])).unwrap()
     };
     assert_eq!(
         said(remove(false)),

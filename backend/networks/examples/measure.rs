@@ -1,6 +1,7 @@
 //! Times what a container's network costs, in a fresh network namespace: run as root with
 //! `cargo run --release -p drydock-networks --example measure`.
 
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use drydock_networks::bridge::{Bridge, Host, Plug, Protocol, Publication, Reach};
@@ -56,12 +57,10 @@ fn measure(host: &Host, container: &std::path::Path) -> Fallible<()> {
         };
         host.attach("br0", &namespace, &plug)?;
         clock.lap();
-        let port = [Publication {
-            host: [0, 0, 0, 0].into(),
-            host_port: 8080,
+        let port = [Publication::Translated {
             protocol: Protocol::Tcp,
-            container: [172, 30, 0, 2].into(),
-            container_port: 80,
+            host: SocketAddrV4::new([0, 0, 0, 0].into(), 8080),
+            container: SocketAddrV4::new([172, 30, 0, 2].into(), 80),
         }];
         host.publish(&port)?;
         clock.lap();

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -24,6 +25,25 @@ const MOST_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub struct Forwarder {
     task: AbortHandle,
+    end: Option<End>,
+}
+
+/// Tells when a forwarder's socket is closed, which is a little after the forwarder was dropped.
+#[derive(Debug)]
+pub struct End(Receiver<()>);
+
+impl End {
+    /// Whether it is closed.
+    #[must_use]
+    pub fn has_come(&self) -> bool {
+        matches!(self.0.try_recv(), Err(TryRecvError::Disconnected))
+    }
+
+    /// Waits until it is closed. Not to be called by a task: the forwarder's may wait for that one's thread.
+    pub fn wait(self) {
+        // Nothing is ever sent: the sender goes with the task.
+        let _ = self.0.recv_timeout(PATIENCE);
+    }
 }
 
 impl Forwarder {
@@ -31,14 +51,29 @@ impl Forwarder {
     pub fn tcp(listener: std::net::TcpListener, target: SocketAddr) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        Ok(Self { task: tokio::spawn(forward_tcp(listener, target)).abort_handle() })
+        Ok(Self::spawn(forward_tcp(listener, target)))
     }
 
     /// Datagrams to `socket` go to `target`, and its answers back. Must be called in a tokio runtime.
     pub fn udp(socket: std::net::UdpSocket, target: SocketAddr) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = Arc::new(UdpSocket::from_std(socket)?);
-        Ok(Self { task: tokio::spawn(forward_udp(socket, target)).abort_handle() })
+        Ok(Self::spawn(forward_udp(socket, target)))
+    }
+
+    fn spawn(forward: impl Future<Output = ()> + Send + 'static) -> Self {
+        let (alive, end) = std::sync::mpsc::channel();
+        let task = tokio::spawn(async move {
+            // The sender goes last.
+            let (forward, _alive): (_, Sender<()>) = (forward, alive);
+            forward.await;
+        });
+        Self { task: task.abort_handle(), end: Some(End(end)) }
+    }
+
+    /// Stops forwarding, and answers when the socket is closed.
+    pub fn stop(mut self) -> Option<End> {
+        self.end.take()
     }
 }
 

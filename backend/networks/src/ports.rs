@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::bridge::Protocol;
-use crate::forwarder::Forwarder;
+use crate::forwarder::{End, Forwarder};
 use crate::netns::NetNs;
 
 /// The kernel's default `ip_local_port_range`, from which moby draws ports nobody chose.
@@ -66,6 +66,8 @@ struct Table {
     /// The port drawn last, by host address: drawing goes round, as a port just given back
     /// may still be known to somebody.
     drawn: HashMap<(Protocol, IpAddr), u16>,
+    /// Ports given back whose sockets are about to be closed.
+    closing: HashMap<(Protocol, IpAddr, u16), End>,
 }
 
 impl Table {
@@ -138,6 +140,10 @@ impl PortLease {
 impl Drop for PortLease {
     fn drop(&mut self) {
         let mut table = self.ports.table();
+        table.closing.retain(|_, end| !end.has_come());
+        if let Some(end) = self.forwarder.take().and_then(|(forwarder, _)| forwarder.stop()) {
+            table.closing.insert((self.protocol, self.host, self.port), end);
+        }
         if let Some(hosts) = table.leased.get_mut(&(self.protocol, self.port)) {
             hosts.retain(|host| *host != self.host);
             if hosts.is_empty() {
@@ -165,7 +171,7 @@ impl Ports {
         self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Leases one certain port.
+    /// Leases one certain port. One that was just given back is waited for.
     pub fn lease(
         &self,
         namespace: &NetNs,
@@ -177,6 +183,9 @@ impl Ports {
         let mut table = self.table();
         if let Some(host) = table.holder(protocol, host, port) {
             return Err(LeaseError::Allocated { host, port });
+        }
+        if let Some(end) = table.closing.remove(&(protocol, host, port)) {
+            end.wait();
         }
         let socket = namespace
             .run(|| bind(protocol, host, port))

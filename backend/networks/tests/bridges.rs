@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use drydock_networks::bridge::{Protocol, Publication, Reach, TABLE};
 use drydock_networks::netlink::Route;
@@ -10,12 +10,10 @@ use drydock_networks::nft::Nft;
 use support::*;
 
 fn publication(host: &str, host_port: u16, container: &str, protocol: Protocol) -> Publication {
-    Publication {
-        host: host.parse().unwrap(),
-        host_port,
+    Publication::Translated {
         protocol,
-        container: container.parse().unwrap(),
-        container_port: 80,
+        host: SocketAddrV4::new(host.parse().unwrap(), host_port),
+        container: SocketAddrV4::new(container.parse().unwrap(), 80),
     }
 }
 

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +134,22 @@ fn a_leased_port_is_nobody_elses_until_it_is_dropped() {
     drop(theirs);
     let _again = ports.lease(&host, Protocol::Tcp, any, 8080).unwrap();
     drop(udp);
+}
+
+#[test]
+fn a_port_that_was_passed_on_can_be_leased_again_at_once() {
+    let world = World::new();
+    let host = world.namespace("host");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let ports = Ports::default();
+    let target = (Ipv4Addr::LOCALHOST, 80).into();
+    for _ in 0..100 {
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let mut lease = ports.lease(&host, protocol, Ipv6Addr::UNSPECIFIED.into(), 8080).unwrap();
+            lease.forward(target).unwrap();
+        }
+    }
 }
 
 #[test]

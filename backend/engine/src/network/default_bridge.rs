@@ -7,14 +7,12 @@ use drydock_networks::Cidr;
 use drydock_networks::bridge::{Bridge, Host};
 use drydock_networks::ipam::{self, AddressBook, AddressError, SubnetError};
 
+use super::options::MTUS;
 use super::record::{Driver, Record, Subnet, option};
 use super::restore::predefined;
 use super::service::Inner;
 use super::state::{Network, is_host_link};
 use crate::config::Config;
-
-/// What the kernel takes for a bridge: an IPv4 header with all its options and a little, and the length of a packet.
-const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
 
 /// moby's own name for the default bridge, and ours where another engine has that one.
 const DOCKER0: &str = "docker0";

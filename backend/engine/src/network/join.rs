@@ -15,7 +15,7 @@ use super::create::CreateError;
 use super::gateway;
 use super::overlay::PartError;
 use super::plan::{self, PlanError, Who};
-use super::ports::{self, PublishError, Published};
+use super::ports::{self, Lead, PublishError, Published};
 use super::record::{Driver, Record};
 use super::service::Inner;
 use super::state::{Endpoint, Sandbox, State};
@@ -218,7 +218,10 @@ impl Inner {
         record: &Record,
         ip: Ipv4Addr,
     ) -> Result<Published, JoinError> {
-        let leased = ports::lease(&self.ports, self.host.namespace(), &join.ports, ip, record.host_address());
+        let routed_v6 = endpoint.address(false).filter(|_| record.is_routed(false));
+        let lead = Lead { ip, is_routed: record.is_routed(true), routed_v6: routed_v6.map(Cidr::ip) };
+        let leased =
+            ports::lease(&self.ports, self.host.namespace(), &join.ports, lead, record.host_address());
         leased.map_err(|source| JoinError::Publish {
             name: join.name.clone(),
             endpoint: endpoint.id.clone(),

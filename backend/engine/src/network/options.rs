@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::record::{Driver, go_bool, option};
 
+/// What the kernel takes for a bridge, in bytes: an IPv4 header with all its options and a little, and the length of
+/// a packet.
+pub(super) const MTUS: std::ops::RangeInclusive<u32> = 68..=65535;
+
 /// An option that its driver cannot take.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
@@ -15,6 +19,9 @@ pub enum OptionError {
     Number { option: &'static str, value: String },
     #[error("invalid MTU number: {0}")]
     Mtu(i64),
+    /// The kernel's refusal, which moby passes on, and what it would take.
+    #[error("invalid argument: an MTU is {} to {} bytes, not {mtu}", MTUS.start(), MTUS.end())]
+    MtuRange { mtu: i64 },
     #[error("failed to parse {option} value: {value} (nil ip)")]
     Address { option: &'static str, value: String },
     #[error("failed to parse {option} value: {value} (unknown gateway mode {value})")]
@@ -70,8 +77,12 @@ fn check_bridge(options: &BTreeMap<String, String>, is_internal: bool) -> Result
     }
     if let Some((option, value)) = asked(option::MTU) {
         let mtu = value.parse::<i64>().map_err(|_| OptionError::Number { option, value })?;
-        if mtu < 0 {
-            return Err(OptionError::Mtu(mtu));
+        match mtu {
+            ..0 => return Err(OptionError::Mtu(mtu)),
+            // The kernel's own.
+            0 => {}
+            mtu if u32::try_from(mtu).is_ok_and(|mtu| MTUS.contains(&mtu)) => {}
+            _ => return Err(OptionError::MtuRange { mtu }),
         }
     }
     if let Some((option, value)) = asked(option::HOST_ADDRESS)
@@ -141,6 +152,19 @@ mod tests {
             ),
             (Driver::Bridge, option::MTU, "-1", Some("invalid MTU number: -1")),
             (Driver::Bridge, option::MTU, "0", None),
+            (
+                Driver::Bridge,
+                option::MTU,
+                "67",
+                Some("invalid argument: an MTU is 68 to 65535 bytes, not 67"),
+            ),
+            (Driver::Bridge, option::MTU, "65535", None),
+            (
+                Driver::Bridge,
+                option::MTU,
+                "99999999999",
+                Some("invalid argument: an MTU is 68 to 65535 bytes, not 99999999999"),
+            ),
             (
                 Driver::Bridge,
                 option::HOST_ADDRESS,

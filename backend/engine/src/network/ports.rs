@@ -1,6 +1,6 @@
 //! From `-p` to leases and packet rules.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 
 use bollard_stubs::models::PortBinding;
@@ -39,7 +39,7 @@ pub enum PublishError {
     },
 }
 
-/// What was leased, and how to show it.
+/// What was opened, and how to show it.
 #[derive(Debug, Default)]
 pub struct Published {
     pub leases: Vec<PortLease>,
@@ -49,30 +49,49 @@ pub struct Published {
     pub ports: PortMap,
 }
 
-/// Leases every port that `wanted` publishes, or none. Must be called in a tokio runtime.
+/// Where a container's ports lead.
+#[derive(Clone, Copy, Debug)]
+pub struct Lead {
+    /// The container's address.
+    pub ip: Ipv4Addr,
+    /// Whether IPv4 is routed to it, and no port of the host leads there.
+    pub is_routed: bool,
+    /// Its IPv6 address, if IPv6 is routed to it.
+    pub routed_v6: Option<IpAddr>,
+}
+
+impl Lead {
+    /// The address that is reached itself by whoever would call this one of the host.
+    fn in_place_of(&self, host: IpAddr) -> Option<IpAddr> {
+        match host {
+            IpAddr::V4(_) => self.is_routed.then_some(IpAddr::V4(self.ip)),
+            IpAddr::V6(_) => self.routed_v6,
+        }
+    }
+}
+
+/// Opens every port that `wanted` publishes, or none. Must be called in a tokio runtime.
 pub fn lease(
     ports: &Ports,
     host: &NetNs,
     wanted: &PortMap,
-    container: Ipv4Addr,
+    lead: Lead,
     default_host: IpAddr,
 ) -> Result<Published, PublishError> {
-    let mut published = Published { container: Some(container), ..Published::default() };
+    let mut published = Published { container: Some(lead.ip), ..Published::default() };
     let mut keys: Vec<_> = wanted.iter().collect();
     keys.sort_by_key(|(key, _)| (*key).clone());
     for (key, bindings) in keys {
         let bindings = bindings.as_deref().unwrap_or_default();
         let mut bound = Vec::with_capacity(bindings.len());
         for binding in bindings {
-            let target = Target::parse(key)?;
-            let one = Request { ports, host, target, container };
-            for lease in one.lease(binding, default_host)? {
-                bound.push(PortBinding {
-                    host_ip: Some(lease.host().to_string()),
-                    host_port: Some(lease.port().to_string()),
-                });
-                published.publications.extend(one.rule(&lease));
-                published.leases.push(lease);
+            let one = Request { ports, host, target: Target::parse(key)?, lead };
+            for opened in one.open(binding, default_host)? {
+                bound.push(opened.shown());
+                published.publications.extend(one.publication(&opened));
+                if let Opened::Leased(lease) = opened {
+                    published.leases.push(lease);
+                }
             }
         }
         published.ports.insert(key.clone(), (!bound.is_empty()).then_some(bound));
@@ -99,17 +118,44 @@ fn has_ipv6(host: &NetNs) -> bool {
     host.run(|| std::fs::read_to_string(off)).is_ok_and(|value| value.is_ok_and(|value| value.trim() == "0"))
 }
 
+/// How a port is open.
+enum Opened {
+    /// By a port of the host.
+    Leased(PortLease),
+    /// At the container's own address.
+    Routed(IpAddr),
+}
+
+impl Opened {
+    fn is_ipv6(&self) -> bool {
+        match self {
+            Self::Leased(lease) => lease.host().is_ipv6(),
+            Self::Routed(container) => container.is_ipv6(),
+        }
+    }
+
+    /// A port that needs none of the host has every address and no number, as in moby.
+    fn shown(&self) -> PortBinding {
+        let (host, port) = match self {
+            Self::Leased(lease) => (lease.host(), lease.port().to_string()),
+            Self::Routed(IpAddr::V4(_)) => (Ipv4Addr::UNSPECIFIED.into(), String::new()),
+            Self::Routed(IpAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED.into(), String::new()),
+        };
+        PortBinding { host_ip: Some(host.to_string()), host_port: Some(port) }
+    }
+}
+
 /// One port of a container that is to be published.
 struct Request<'a> {
     ports: &'a Ports,
     host: &'a NetNs,
     target: Target,
-    container: Ipv4Addr,
+    lead: Lead,
 }
 
 impl Request<'_> {
-    /// One lease, or two of the same number where both families were meant.
-    fn lease(&self, binding: &PortBinding, default_host: IpAddr) -> Result<Vec<PortLease>, PublishError> {
+    /// One or two, where both families were meant; IPv4's first.
+    fn open(&self, binding: &PortBinding, default_host: IpAddr) -> Result<Vec<Opened>, PublishError> {
         let text = binding.host_port.as_deref().unwrap_or_default();
         let range = port_range(text)?;
         let asked = binding.host_ip.as_deref().unwrap_or_default();
@@ -118,25 +164,40 @@ impl Request<'_> {
             text => text.parse().map_err(|_| PublishError::Address(text.to_owned()))?,
         };
         let is_every_ipv4 = default_host == IpAddr::from([0, 0, 0, 0]);
-        let is_both = asked.is_empty() && is_every_ipv4 && self.serves_ipv6();
-        if address.is_ipv6() && self.ports.have_rules_alone() {
-            return Err(PublishError::NoProxy(address));
+        let mut addresses = vec![address];
+        if asked.is_empty() && is_every_ipv4 && (self.serves_ipv6() || self.lead.routed_v6.is_some()) {
+            addresses.push(Ipv6Addr::UNSPECIFIED.into());
         }
-        let twin = is_both.then_some(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED));
+        let routed = addresses.iter().filter_map(|address| self.lead.in_place_of(*address));
+        let mut opened: Vec<Opened> = routed.map(Opened::Routed).collect();
+        addresses.retain(|address| self.lead.in_place_of(*address).is_none());
+        opened.extend(self.lease(&addresses, range.as_ref())?.into_iter().map(Opened::Leased));
+        opened.sort_by_key(Opened::is_ipv6);
+        Ok(opened)
+    }
+
+    /// The same port of all these addresses, of which there are two at most.
+    fn lease(
+        &self,
+        addresses: &[IpAddr],
+        range: Option<&RangeInclusive<u16>>,
+    ) -> Result<Vec<PortLease>, PublishError> {
+        let Some((address, twin)) = addresses.split_first() else { return Ok(Vec::new()) };
+        if address.is_ipv6() && self.ports.have_rules_alone() {
+            return Err(PublishError::NoProxy(*address));
+        }
         // Leases of ports whose twin is somebody's are kept until another is found: the next draw skips them.
         let mut in_vain = Vec::new();
         loop {
-            let mut lease = self.lease_at(address, range.as_ref())?;
-            forward(&mut lease, self.container, self.target.port)?;
-            let Some(twin) = twin else { return Ok(vec![lease]) };
-            match self.ports.lease(self.host, self.target.protocol, twin, lease.port()) {
+            let mut lease = self.lease_at(*address, range)?;
+            forward(&mut lease, self.lead.ip, self.target.port)?;
+            let Some(twin) = twin.first() else { return Ok(vec![lease]) };
+            match self.ports.lease(self.host, self.target.protocol, *twin, lease.port()) {
                 Ok(mut second) => {
-                    forward(&mut second, self.container, self.target.port)?;
+                    forward(&mut second, self.lead.ip, self.target.port)?;
                     return Ok(vec![lease, second]);
                 }
-                Err(_) if range.as_ref().is_none_or(|range| range.start() != range.end()) => {
-                    in_vain.push(lease)
-                }
+                Err(_) if range.is_none_or(|range| range.start() != range.end()) => in_vain.push(lease),
                 Err(error) => return Err(self.refusal(error)),
             }
         }
@@ -167,7 +228,7 @@ impl Request<'_> {
             LeaseError::Bind { host, port, protocol, source } => PublishError::Bind {
                 host,
                 host_port: port,
-                container: self.container,
+                container: self.lead.ip,
                 container_port: self.target.port,
                 protocol: protocol.name(),
                 why: as_go_says(&source),
@@ -176,15 +237,17 @@ impl Request<'_> {
         }
     }
 
-    fn rule(&self, lease: &PortLease) -> Option<Publication> {
-        let IpAddr::V4(host) = lease.host() else { return None };
-        Some(Publication {
-            host,
-            host_port: lease.port(),
-            protocol: lease.protocol(),
-            container: self.container,
-            container_port: self.target.port,
-        })
+    fn publication(&self, opened: &Opened) -> Option<Publication> {
+        let Target { port, protocol } = self.target;
+        match opened {
+            Opened::Leased(lease) => {
+                let IpAddr::V4(host) = lease.host() else { return None };
+                let host = SocketAddrV4::new(host, lease.port());
+                let container = SocketAddrV4::new(self.lead.ip, port);
+                Some(Publication::Translated { protocol, host, container })
+            }
+            Opened::Routed(ip) => Some(Publication::Routed { protocol, container: (*ip, port).into() }),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use drydock_networks::Cidr;
-use drydock_networks::bridge::{Bridge, Reach};
+use drydock_networks::bridge::{Bridge, GatewayMode, Reach};
 use drydock_networks::sublink::Parent;
 use serde::{Deserialize, Serialize};
 
@@ -142,10 +142,19 @@ impl Record {
         self.options.get(option).map_or(otherwise, |value| go_bool(value).unwrap_or(otherwise))
     }
 
-    /// `nat` unless somebody chose otherwise.
-    fn gateway_mode(&self, is_ipv4: bool) -> &str {
+    /// How the world reaches its containers; `isolated` is `nat` where there is no world.
+    fn gateway_mode(&self, is_ipv4: bool) -> GatewayMode {
         let name = if is_ipv4 { option::GATEWAY_MODE_IPV4 } else { option::GATEWAY_MODE_IPV6 };
-        self.options.get(name).map_or("nat", String::as_str)
+        match self.options.get(name).map(String::as_str) {
+            Some("routed") => GatewayMode::Routed,
+            Some("nat-unprotected") => GatewayMode::Unprotected,
+            _ => GatewayMode::Nat,
+        }
+    }
+
+    /// Whether its published ports are reached at the container's own address.
+    pub fn is_routed(&self, is_ipv4: bool) -> bool {
+        self.gateway_mode(is_ipv4) == GatewayMode::Routed
     }
 
     /// What its links are called in a container, before their number.
@@ -176,8 +185,9 @@ impl Record {
             reach: Reach {
                 neighbours: self.flag(option::ICC, true),
                 outside: !self.internal,
-                masquerade: self.flag(option::MASQUERADE, true) && self.gateway_mode(true) != "routed",
-                masquerade_v6: self.flag(option::MASQUERADE, true) && self.gateway_mode(false) != "routed",
+                masquerade: self.flag(option::MASQUERADE, true),
+                mode: self.gateway_mode(true),
+                mode_v6: self.gateway_mode(false),
             },
             mtu: self.mtu(),
         })

@@ -1,6 +1,6 @@
 //! Published ports lead to the endpoint that leads out: when that is another, they go there.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use drydock_networks::bridge::Publication;
 use drydock_networks::ports::PortLease;
@@ -16,6 +16,16 @@ use super::{Join, PortMap};
 struct Before {
     leases: Vec<PortLease>,
     publications: Vec<Publication>,
+}
+
+impl Before {
+    /// Whether the same ports of the host lead to the endpoint as well.
+    fn leads_as(&self, now: &Now) -> bool {
+        let is_routed =
+            self.publications.iter().any(|publication| matches!(publication, Publication::Routed { .. }));
+        let will_be = [true, false].into_iter().any(|is_ipv4| now.record.is_routed(is_ipv4));
+        !self.leases.is_empty() && !is_routed && !will_be
+    }
 }
 
 /// The endpoint that ports lead to from now on.
@@ -35,12 +45,14 @@ impl Inner {
         }
         self.shown.notify_one();
         let Some(now) = now else { return Ok(Some(PortMap::default())) };
-        let (published, changed) = if before.leases.is_empty() {
+        let (published, changed) = if before.leads_as(&now) {
+            (moved(before, now.ip), None)
+        } else {
+            // Its ports of the host are free for itself.
+            drop(before.leases);
             let published = self.lease_at(join, &now.endpoint, &now.record, now.ip)?;
             let shown = published.ports.clone();
             (published, Some(shown))
-        } else {
-            (moved(before, now.ip), None)
         };
         if !published.publications.is_empty() {
             self.host.publish(&published.publications).map_err(JoinError::Rules)?;
@@ -77,6 +89,15 @@ impl Inner {
     }
 }
 
+fn led_to(ip: Ipv4Addr, publication: Publication) -> Publication {
+    match publication {
+        Publication::Translated { protocol, host, container } => {
+            Publication::Translated { protocol, host, container: SocketAddrV4::new(ip, container.port()) }
+        }
+        routed @ Publication::Routed { .. } => routed,
+    }
+}
+
 /// The same ports of the host, for another address of the container.
 fn moved(before: Before, ip: Ipv4Addr) -> Published {
     let Before { mut leases, publications } = before;
@@ -85,7 +106,6 @@ fn moved(before: Before, ip: Ipv4Addr) -> Published {
             tracing::warn!(port = lease.port(), %error, "a published port leads nowhere");
         }
     }
-    let publications =
-        publications.into_iter().map(|publication| Publication { container: ip, ..publication }).collect();
+    let publications = publications.into_iter().map(|publication| led_to(ip, publication)).collect();
     Published { leases, publications, ..Published::default() }
 }

@@ -2,7 +2,7 @@
 //! disturbing what passes; containers that run keep their sandboxes; all else is swept.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -177,12 +177,13 @@ impl Inner {
     fn adopt_ports(&self, joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Published {
         let shown = shown_ports(joined, endpoints);
         let mut published = Published {
-            publications: shown.iter().filter_map(ShownPort::rule).collect(),
+            publications: shown.iter().filter_map(ShownPort::publication).collect(),
             container: shown.first().map(|port| port.container),
             ..Published::default()
         };
         for port in &shown {
-            let leased = self.ports.lease(self.host.namespace(), port.protocol, port.host, port.host_port);
+            let Some(host_port) = port.host_port else { continue };
+            let leased = self.ports.lease(self.host.namespace(), port.protocol, port.host, host_port);
             match leased {
                 Ok(mut lease) => {
                     if let Err(error) = ports::forward(&mut lease, port.container, port.container_port) {
@@ -316,18 +317,32 @@ pub(super) fn predefined(
 /// A port a container was shown to have.
 struct ShownPort {
     host: IpAddr,
-    host_port: u16,
+    /// Without one it is reached at the container's own address.
+    host_port: Option<u16>,
     protocol: Protocol,
     container: Ipv4Addr,
+    container_v6: Option<IpAddr>,
     container_port: u16,
 }
 
 impl ShownPort {
     /// Only IPv4's packets are translated.
-    fn rule(&self) -> Option<Publication> {
-        let IpAddr::V4(host) = self.host else { return None };
-        let Self { host_port, protocol, container, container_port, .. } = *self;
-        Some(Publication { host, host_port, protocol, container, container_port })
+    fn publication(&self) -> Option<Publication> {
+        let (protocol, port) = (self.protocol, self.container_port);
+        match (self.host, self.host_port) {
+            (IpAddr::V4(host), Some(host_port)) => Some(Publication::Translated {
+                protocol,
+                host: SocketAddrV4::new(host, host_port),
+                container: SocketAddrV4::new(self.container, port),
+            }),
+            (IpAddr::V6(_), Some(_)) => None,
+            (IpAddr::V4(_), None) => {
+                Some(Publication::Routed { protocol, container: (self.container, port).into() })
+            }
+            (IpAddr::V6(_), None) => {
+                Some(Publication::Routed { protocol, container: (self.container_v6?, port).into() })
+            }
+        }
     }
 }
 
@@ -336,11 +351,13 @@ fn shown_ports(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<S
         joined.all().filter(|(_, shown)| shown.gateway.as_deref().is_some_and(|gateway| !gateway.is_empty()));
     let way_out = way_out
         .min_by_key(|(name, shown)| (std::cmp::Reverse(shown.gw_priority.unwrap_or(0)), (*name).to_owned()));
-    let container = way_out.and_then(|(name, _)| match endpoints.get(name)?.address(true)?.ip() {
+    let endpoint = way_out.and_then(|(name, _)| endpoints.get(name));
+    let container = endpoint.and_then(|endpoint| match endpoint.address(true)?.ip() {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
     });
     let Some(container) = container else { return Vec::new() };
+    let container_v6 = endpoint.and_then(|endpoint| endpoint.address(false)).map(Cidr::ip);
     let mut ports = Vec::new();
     for (key, bindings) in &joined.ports {
         let Some((port, protocol)) = key.split_once('/') else { continue };
@@ -349,9 +366,13 @@ fn shown_ports(joined: &Joined, endpoints: &BTreeMap<String, Endpoint>) -> Vec<S
             let read = || {
                 Some(ShownPort {
                     host: binding.host_ip.as_deref()?.parse().ok()?,
-                    host_port: binding.host_port.as_deref()?.parse().ok()?,
+                    host_port: match binding.host_port.as_deref()? {
+                        "" => None,
+                        port => Some(port.parse().ok()?),
+                    },
                     protocol,
                     container,
+                    container_v6,
                     container_port: port.parse().ok()?,
                 })
             };

@@ -333,10 +333,10 @@ pub fn certificates(folder: &Path) {
     }
 }
 
-const APPLETS: [&str; 30] = [
+const APPLETS: [&str; 31] = [
     "sh", "true", "test", "false", "sleep", "echo", "cat", "ls", "ps", "id", "env", "ping", "httpd", "mount",
     "hostname", "touch", "mkdir", "rm", "pwd", "grep", "tail", "head", "seq", "kill", "ip", "tr", "base64",
-    "yes", "wget", "nslookup",
+    "yes", "wget", "nslookup", "timeout",
 ];
 
 impl Drop for Machine {

@@ -13,6 +13,7 @@ mod execs;
 mod faults;
 mod firewall;
 mod full;
+mod gateway_modes;
 mod images;
 mod inspection;
 mod lan;

@@ -6,17 +6,18 @@
 //! `DROP` that somebody, such as another engine, gave the chain `FORWARD`. That they are asked after ours is why the
 //! chains must be there first: of two chains of one priority the younger is asked first.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::rules::Protocol;
+use super::rules::{GatewayMode, Protocol};
 use super::{Bridge, BridgeError, Host, Publication};
-use crate::nft::{Address, Batch, ChainType, Hook, HookPoint, Nft, Port, Rule, Verdict};
+use crate::nft::{Address, Batch, ChainType, Family, Hook, HookPoint, Nft, Port, Rule, Verdict};
 
 const FILTER: &str = "filter";
 const NAT: &str = "nat";
 /// People's own rules: made, asked first, and never looked into.
 const USER: &str = "DOCKER-USER";
 const PORTS: &str = "DOCKER";
+const ICMP: u8 = 1;
 const OUTWARD: &str = "DOCKER-POSTROUTING";
 
 impl Host {
@@ -71,19 +72,30 @@ fn nat_chains() -> Batch {
 
 fn filter(bridges: &[Bridge], ports: &[Publication]) -> Batch {
     let opened = |port: &Publication| {
-        let rule = Rule::new().address_in(Address::Destination, port.container, 32);
-        let rule = match bridge_of(bridges, port) {
+        let SocketAddr::V4(container) = port.container() else { return None };
+        let rule = Rule::new().address_in(Address::Destination, *container.ip(), 32);
+        let rule = match bridge_of(bridges, *container.ip()) {
             Some(bridge) => rule.leaves_by(&bridge.name),
             None => rule,
         };
-        leads_to(rule, port.protocol, port.container_port).counter().verdict(Verdict::Accept)
+        Some(leads_to(rule, port.protocol(), container.port()).counter().verdict(Verdict::Accept))
     };
     let batch = Batch::new(FILTER).flush_chain(PORTS);
     let batch = bridges.iter().fold(batch, |batch, bridge| {
         let back = Rule::new().leaves_by(&bridge.name).is_established_as_iptables();
         batch.add_rule(PORTS, &back.counter().verdict(Verdict::Accept))
     });
-    let batch = ports.iter().fold(batch, |batch, port| batch.add_rule(PORTS, &opened(port)));
+    let batch = ports.iter().filter_map(opened).fold(batch, |batch, rule| batch.add_rule(PORTS, &rule));
+    let batch = bridges.iter().fold(batch, |batch, bridge| {
+        let inward = Rule::new().leaves_by(&bridge.name);
+        match bridge.reach.mode {
+            GatewayMode::Nat => batch,
+            GatewayMode::Unprotected => batch.add_rule(PORTS, &inward.counter().verdict(Verdict::Accept)),
+            GatewayMode::Routed => {
+                batch.add_rule(PORTS, &inward.protocol(ICMP).counter().verdict(Verdict::Accept))
+            }
+        }
+    });
     bridges.iter().fold(batch, |batch, bridge| {
         let rule = Rule::new().arrives_on(&bridge.name);
         let rule = if bridge.reach.outside { rule } else { rule.leaves_by(&bridge.name) };
@@ -93,18 +105,20 @@ fn filter(bridges: &[Bridge], ports: &[Publication]) -> Batch {
 
 fn nat(bridges: &[Bridge], ports: &[Publication]) -> Batch {
     let batch = Batch::new(NAT).flush_chain(PORTS).flush_chain(OUTWARD);
-    let translated = |port: &Publication| {
-        let rule = match port.host.is_unspecified() {
-            true => Rule::new(),
-            false => Rule::new().address_in(Address::Destination, port.host, 32),
-        };
-        let rule = leads_to(rule, port.protocol, port.host_port).counter();
-        rule.translate_as_iptables(port.container, port.container_port)
-    };
+    let ports = ports.iter().filter_map(|port| match port {
+        Publication::Translated { protocol, host, container } => Some((*protocol, *host, *container)),
+        Publication::Routed { .. } => None,
+    });
     // A port of one address goes before the same port of every address.
-    let (everywhere, at): (Vec<_>, Vec<_>) = ports.iter().partition(|port| port.host.is_unspecified());
-    let batch =
-        at.iter().chain(&everywhere).fold(batch, |batch, port| batch.add_rule(PORTS, &translated(port)));
+    let (everywhere, at): (Vec<_>, Vec<_>) = ports.partition(|(_, host, _)| host.ip().is_unspecified());
+    let batch = at.iter().chain(&everywhere).fold(batch, |batch, (protocol, host, container)| {
+        let rule = match host.ip().is_unspecified() {
+            true => Rule::new(),
+            false => Rule::new().address_in(Address::Destination, *host.ip(), 32),
+        };
+        let rule = leads_to(rule, *protocol, host.port()).counter();
+        batch.add_rule(PORTS, &rule.translate_as_iptables(*container.ip(), container.port()))
+    });
     // From one bridge to another nothing is masqueraded.
     let batch = bridges.iter().fold(batch, |batch, bridge| {
         let inward = Rule::new().leaves_by(&bridge.name).counter().verdict(Verdict::Return);
@@ -116,7 +130,7 @@ fn nat(bridges: &[Bridge], ports: &[Publication]) -> Batch {
 fn masqueraded(bridge: &Bridge) -> Option<Rule> {
     let subnet = bridge.gateway?.network();
     match subnet.ip() {
-        IpAddr::V4(ip) if bridge.reach.outside && bridge.reach.masquerade => Some(
+        IpAddr::V4(ip) if bridge.reach.is_masqueraded(Family::Ip) => Some(
             Rule::new()
                 .address_in(Address::Source, ip, subnet.prefix())
                 .leaves_by_other_than(&bridge.name)
@@ -131,7 +145,7 @@ fn leads_to(rule: Rule, protocol: Protocol, port: u16) -> Rule {
     rule.protocol(protocol.number()).port(Port::Destination, port)
 }
 
-fn bridge_of<'a>(bridges: &'a [Bridge], port: &Publication) -> Option<&'a Bridge> {
-    let container = IpAddr::V4(port.container);
+fn bridge_of(bridges: &[Bridge], container: Ipv4Addr) -> Option<&Bridge> {
+    let container = IpAddr::V4(container);
     bridges.iter().find(|bridge| bridge.gateway.is_some_and(|gateway| gateway.network().contains(container)))
 }

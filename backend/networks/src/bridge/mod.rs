@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-pub use rules::{Protocol, Publication, Reach, TABLE};
+pub use rules::{GatewayMode, Protocol, Publication, Reach, TABLE};
 
 use crate::cidr::Cidr;
 use crate::netlink::{Changes, Link, LinkKind, Mac, NetlinkError, NewLink, Route};
@@ -135,8 +135,9 @@ impl Host {
                 .filter(|bridge| bridge.has(family))
                 .fold(table, |batch, bridge| rules::add_bridge(batch, family, &bridge.name, bridge.reach))
         };
-        self.commit(rules::publish(all(rules::table(), Family::Ip), ports))?;
-        match self.commit(all(rules::table_v6(), Family::Ip6)) {
+        let whole = |table, family| rules::publish(all(table, family), family, ports);
+        self.commit(whole(rules::table(), Family::Ip))?;
+        match self.commit(whole(rules::table_v6(), Family::Ip6)) {
             // A kernel without IPv6 has no such packets either.
             Err(BridgeError::Rules(error)) if error.is_unsupported() => Ok(()),
             committed => committed,
@@ -299,12 +300,21 @@ impl Host {
     /// Opens ports of the host to containers, all or none. One container's ports come and go
     /// together.
     pub fn publish(&self, publications: &[Publication]) -> Result<(), BridgeError> {
-        self.commit(rules::publish(Batch::new(TABLE), publications))
+        let open = |family| self.commit(rules::publish(Batch::of(family, TABLE), family, publications));
+        let opened = families_of(publications).try_for_each(open);
+        if opened.is_err() {
+            // Of two failures the first is the one to tell.
+            let _ = self.unpublish(publications);
+        }
+        opened
     }
 
     /// Closes ports again.
     pub fn unpublish(&self, publications: &[Publication]) -> Result<(), BridgeError> {
-        missing_is_fine(self.commit(rules::unpublish(Batch::new(TABLE), publications)))
+        let close = |family| self.commit(rules::unpublish(Batch::of(family, TABLE), family, publications));
+        // Every family is tried.
+        let closed: Vec<_> = families_of(publications).map(|family| missing_is_fine(close(family))).collect();
+        closed.into_iter().collect()
     }
 
     /// The subnets that links of this namespace lie in, and those it has routes to: taken.
@@ -346,6 +356,11 @@ impl Host {
             })
             .collect())
     }
+}
+
+/// The tables that these ports are written in.
+fn families_of(publications: &[Publication]) -> impl Iterator<Item = Family> {
+    [Family::Ip, Family::Ip6].into_iter().filter(|family| rules::concern(*family, publications))
 }
 
 fn configure(route: &mut Route, bridge: &Bridge) -> Result<(), NetlinkError> {

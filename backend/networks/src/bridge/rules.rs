@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! prerouting, output  for an address of this host ──▶ published: to the container the port belongs to
-//! forward             established, translated ─▶ accept; within a bridge ─▶ as its network says;
-//!                     into a bridge from anywhere else ─▶ drop; out of an internal one ─▶ drop
+//! forward             established ─▶ accept; out of an internal bridge ─▶ drop; translated ─▶ accept;
+//!                     within a bridge ─▶ as its network says; as its gateway mode opens it ─▶ accept;
+//!                     into a bridge from anywhere else ─▶ drop
 //! postrouting         masquerade: from localhost into a bridge; translated back into the bridge it
 //!                     came from; out of a bridge to the world
 //! ```
@@ -12,8 +13,8 @@
 //! IPv6 has a table of the same name with `forward` and `postrouting` alone: bridges with IPv6 are isolated
 //! and masqueraded the same way; ports are published there by a listener, not by a rule.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use crate::nft::{Address, Batch, ChainType, Element, Family, Field, Hook, HookPoint, Rule, Set, Verdict};
 
@@ -25,6 +26,9 @@ const MASQUERADED: &str = "masqueraded";
 const INTERNAL: &str = "internal";
 const WITHIN: &str = "within";
 const PASSAGES: &str = "passages";
+const UNPROTECTED: &str = "unprotected";
+const ROUTED: &str = "routed";
+const ROUTED_PORTS: &str = "routed_ports";
 const PORTS: &str = "ports";
 const PORTS_AT: &str = "ports_at";
 const SELVES: &str = "selves";
@@ -39,21 +43,40 @@ pub struct Reach {
     pub outside: bool,
     /// Under the host's own address (`com.docker.network.bridge.enable_ip_masquerade`).
     pub masquerade: bool,
+    /// How the world reaches containers under IPv4.
+    pub mode: GatewayMode,
     /// The same for IPv6.
-    pub masquerade_v6: bool,
+    pub mode_v6: GatewayMode,
+}
+
+/// How the world reaches the containers of a bridge (`com.docker.network.bridge.gateway_mode_ipv4` and `…_ipv6`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GatewayMode {
+    /// By published ports of the host.
+    #[default]
+    Nat,
+    /// By these, and at the containers' own addresses by every port, if a route leads there.
+    Unprotected,
+    /// At the containers' own addresses by their published ports; nothing is translated or masqueraded.
+    Routed,
 }
 
 impl Reach {
     /// Everybody, the world under the host's address.
-    pub const OPEN: Self = Self { neighbours: true, outside: true, masquerade: true, masquerade_v6: true };
+    pub const OPEN: Self = Self {
+        neighbours: true,
+        outside: true,
+        masquerade: true,
+        mode: GatewayMode::Nat,
+        mode_v6: GatewayMode::Nat,
+    };
 
-    fn is_masqueraded(self, family: Family) -> bool {
-        match family {
-            Family::Ip => self.masquerade,
-            Family::Ip6 => self.masquerade_v6,
-            // Frames are not translated.
-            Family::Bridge => false,
-        }
+    fn mode_of(self, family: Family) -> GatewayMode {
+        if family == Family::Ip6 { self.mode_v6 } else { self.mode }
+    }
+
+    pub(super) fn is_masqueraded(self, family: Family) -> bool {
+        self.outside && self.masquerade && self.mode_of(family) != GatewayMode::Routed
     }
 }
 
@@ -84,19 +107,48 @@ impl Protocol {
     }
 }
 
-/// A port of the host that leads to a port of a container.
+/// A port of a container that the world reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Publication {
-    /// The host's address; unspecified: every one.
-    pub host: Ipv4Addr,
-    /// The host's port.
-    pub host_port: u16,
+pub enum Publication {
+    /// Through a port of the host.
+    Translated {
+        /// Which transport.
+        protocol: Protocol,
+        /// The host's address, unspecified for every one, and its port.
+        host: SocketAddrV4,
+        /// The container's address and port.
+        container: SocketAddrV4,
+    },
+    /// At the container itself: [`GatewayMode::Routed`].
+    Routed {
+        /// Which transport.
+        protocol: Protocol,
+        /// The container's address and port.
+        container: SocketAddr,
+    },
+}
+
+impl Publication {
     /// Which transport.
-    pub protocol: Protocol,
-    /// The container's address.
-    pub container: Ipv4Addr,
-    /// The container's port.
-    pub container_port: u16,
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Self::Translated { protocol, .. } | Self::Routed { protocol, .. } => *protocol,
+        }
+    }
+
+    /// The container's address and port.
+    #[must_use]
+    pub fn container(&self) -> SocketAddr {
+        match self {
+            Self::Translated { container, .. } => SocketAddr::V4(*container),
+            Self::Routed { container, .. } => *container,
+        }
+    }
+
+    fn family(&self) -> Family {
+        if self.container().is_ipv4() { Family::Ip } else { Family::Ip6 }
+    }
 }
 
 /// The table anew, empty: in the same transaction the old one goes, whatever it was.
@@ -106,28 +158,38 @@ pub(super) fn table() -> Batch {
         .add_set(&Set::of(SELVES, &[Field::Ipv4, Field::Ipv4]))
         .add_set(&Set::map(PORTS, &[Field::Protocol, Field::Port], &to))
         .add_set(&Set::map(PORTS_AT, &[Field::Ipv4, Field::Protocol, Field::Port], &to));
-    postrouting(forward(inbound(batch)))
+    postrouting(forward(inbound(batch), Family::Ip))
 }
 
 /// The IPv6 table anew, empty.
 pub(super) fn table_v6() -> Batch {
     let hook = Hook { chain_type: ChainType::Nat, at: HookPoint::Postrouting, priority: 100 };
-    forward(fresh(Family::Ip6)).add_chain("postrouting", Some(hook)).add_rule("postrouting", &outward())
+    forward(fresh(Family::Ip6), Family::Ip6)
+        .add_chain("postrouting", Some(hook))
+        .add_rule("postrouting", &outward())
+        .add_rule("postrouting", &into_routed())
 }
 
 /// A table with the sets that both families have.
 fn fresh(family: Family) -> Batch {
     let batch = Batch::of(family, TABLE).delete_table().create_table();
     let pair = [Field::Link, Field::Link];
-    [BRIDGES, MASQUERADED, INTERNAL]
+    let address = if family == Family::Ip6 { Field::Ipv6 } else { Field::Ipv4 };
+    [BRIDGES, MASQUERADED, INTERNAL, UNPROTECTED, ROUTED]
         .iter()
         .fold(batch, |batch, set| batch.add_set(&Set::of(set, &[Field::Link])))
         .add_set(&Set::of(WITHIN, &pair))
         .add_set(&Set::verdicts(PASSAGES, &pair))
+        .add_set(&Set::of(ROUTED_PORTS, &[address, Field::Protocol, Field::Port]))
 }
 
 fn outward() -> Rule {
     Rule::new().arrives_on_any(MASQUERADED).leaves_by_none_of(BRIDGES).masquerade()
+}
+
+/// Nobody else's bridge knows where a container of ours is.
+fn into_routed() -> Rule {
+    Rule::new().arrives_on_any(MASQUERADED).leaves_by_any(ROUTED).masquerade()
 }
 
 fn inbound(batch: Batch) -> Batch {
@@ -151,15 +213,21 @@ fn inbound(batch: Batch) -> Batch {
         .add_rule("output", &published)
 }
 
-fn forward(batch: Batch) -> Batch {
+fn forward(batch: Batch, family: Family) -> Batch {
     let hook = Hook { chain_type: ChainType::Filter, at: HookPoint::Forward, priority: 0 };
+    let icmp = if family == Family::Ip6 { 58 } else { 1 };
+    let from_inner = Rule::new().arrives_on_any(INTERNAL);
+    let from_outside = Rule::new().arrives_on_none_of(BRIDGES);
     batch
         .add_chain("forward", Some(hook))
         .add_rule("forward", &Rule::new().is_established().verdict(Verdict::Accept))
+        .add_rule("forward", &from_inner.leaves_by_none_of(INTERNAL).verdict(Verdict::Drop))
         .add_rule("forward", &Rule::new().is_translated().verdict(Verdict::Accept))
         .add_rule("forward", &Rule::new().decided_by_passage(PASSAGES))
+        .add_rule("forward", &Rule::new().goes_to_any(family, ROUTED_PORTS).verdict(Verdict::Accept))
+        .add_rule("forward", &Rule::new().protocol(icmp).leaves_by_any(ROUTED).verdict(Verdict::Accept))
+        .add_rule("forward", &from_outside.leaves_by_any(UNPROTECTED).verdict(Verdict::Accept))
         .add_rule("forward", &Rule::new().leaves_by_any(BRIDGES).verdict(Verdict::Drop))
-        .add_rule("forward", &Rule::new().arrives_on_any(INTERNAL).verdict(Verdict::Drop))
 }
 
 fn postrouting(batch: Batch) -> Batch {
@@ -177,6 +245,7 @@ fn postrouting(batch: Batch) -> Batch {
         .add_rule("postrouting", &to_itself)
         .add_rule("postrouting", &and_back)
         .add_rule("postrouting", &outward())
+        .add_rule("postrouting", &into_routed())
 }
 
 pub(super) fn add_bridge(batch: Batch, family: Family, bridge: &str, reach: Reach) -> Batch {
@@ -196,46 +265,67 @@ fn elements_of(family: Family, bridge: &str, reach: Reach) -> Vec<(&'static str,
     let pair = || link().link(bridge);
     let passage = if reach.neighbours { Verdict::Accept } else { Verdict::Drop };
     let mut elements = vec![(BRIDGES, link()), (WITHIN, pair()), (PASSAGES, pair().verdict(passage))];
-    if !reach.outside {
-        elements.push((INTERNAL, link()));
-    } else if reach.is_masqueraded(family) {
+    match reach.mode_of(family) {
+        _ if !reach.outside => elements.push((INTERNAL, link())),
+        GatewayMode::Nat => {}
+        GatewayMode::Unprotected => elements.push((UNPROTECTED, link())),
+        GatewayMode::Routed => elements.push((ROUTED, link())),
+    }
+    if reach.is_masqueraded(family) {
         elements.push((MASQUERADED, link()));
     }
     elements
 }
 
-pub(super) fn publish(batch: Batch, publications: &[Publication]) -> Batch {
-    published(publications)
+/// Opens those of the batch's family.
+pub(super) fn publish(batch: Batch, family: Family, publications: &[Publication]) -> Batch {
+    published(family, publications)
         .into_iter()
-        .filter(|(_, elements)| !elements.is_empty())
         .fold(batch, |batch, (set, elements)| batch.add_elements(set, &elements))
 }
 
-pub(super) fn unpublish(batch: Batch, publications: &[Publication]) -> Batch {
-    published(publications)
+/// Closes those of the batch's family.
+pub(super) fn unpublish(batch: Batch, family: Family, publications: &[Publication]) -> Batch {
+    published(family, publications)
         .into_iter()
-        .filter(|(_, elements)| !elements.is_empty())
         .fold(batch, |batch, (set, elements)| batch.delete_elements(set, &elements))
 }
 
-fn published(publications: &[Publication]) -> [(&'static str, Vec<Element>); 3] {
-    let (everywhere, at): (Vec<_>, Vec<_>) =
-        publications.iter().partition(|publication| publication.host.is_unspecified());
-    let containers: BTreeSet<_> = publications.iter().map(|publication| publication.container).collect();
-    let selves = containers.into_iter().map(|ip| Element::key().ip(ip).ip(ip)).collect();
-    [
-        (PORTS, everywhere.into_iter().map(element).collect()),
-        (PORTS_AT, at.into_iter().map(element).collect()),
-        (SELVES, selves),
-    ]
+/// Whether any of them is a matter of this family's table.
+pub(super) fn concern(family: Family, publications: &[Publication]) -> bool {
+    publications.iter().any(|publication| publication.family() == family)
 }
 
-fn element(publication: &Publication) -> Element {
-    let key = Element::key();
-    let key = if publication.host.is_unspecified() { key } else { key.ip(publication.host) };
-    key.protocol(publication.protocol.number())
-        .port(publication.host_port)
-        .value()
-        .ip(publication.container)
-        .port(publication.container_port)
+/// What is put into which sets; no set is named without elements.
+fn published(family: Family, publications: &[Publication]) -> BTreeMap<&'static str, Vec<Element>> {
+    let mut sets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut selves = BTreeSet::new();
+    for publication in publications.iter().filter(|publication| publication.family() == family) {
+        let (set, element) = element(publication);
+        sets.entry(set).or_default().push(element);
+        if let Publication::Translated { container, .. } = publication {
+            selves.insert(*container.ip());
+        }
+    }
+    if !selves.is_empty() {
+        sets.insert(SELVES, selves.into_iter().map(|ip| Element::key().ip(ip).ip(ip)).collect());
+    }
+    sets
+}
+
+fn element(publication: &Publication) -> (&'static str, Element) {
+    let number = publication.protocol().number();
+    match publication {
+        Publication::Translated { host, container, .. } => {
+            let (set, key) = match host.ip().is_unspecified() {
+                true => (PORTS, Element::key()),
+                false => (PORTS_AT, Element::key().ip(*host.ip())),
+            };
+            let key = key.protocol(number).port(host.port());
+            (set, key.value().ip(*container.ip()).port(container.port()))
+        }
+        Publication::Routed { container, .. } => {
+            (ROUTED_PORTS, Element::key().address(container.ip()).protocol(number).port(container.port()))
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::Family;
 use super::set::{NAME_LENGTH, padded_name};
 use crate::netlink::message::Message;
 
@@ -177,6 +178,11 @@ impl Rule {
         self.load_meta(meta::IN_NAME, R0).lookup(set, false, None)
     }
 
+    /// Arrived on a link that is not in this set.
+    pub fn arrives_on_none_of(self, set: &str) -> Self {
+        self.load_meta(meta::IN_NAME, R0).lookup(set, true, None)
+    }
+
     /// Leaves by a link of this set.
     pub fn leaves_by_any(self, set: &str) -> Self {
         self.load_meta(meta::OUT_NAME, R0).lookup(set, false, None)
@@ -243,6 +249,19 @@ impl Rule {
     pub fn addresses_in(self, set: &str) -> Self {
         self.load_payload(base::NETWORK, Address::Source.offset(), 4, R0)
             .load_payload(base::NETWORK, Address::Destination.offset(), 4, R0 + 1)
+            .lookup(set, false, None)
+    }
+
+    /// Its destination address, protocol and port are in this set.
+    pub fn goes_to_any(self, family: Family, set: &str) -> Self {
+        let (offset, length) = match family {
+            Family::Ip6 => (24, 16),
+            Family::Ip | Family::Bridge => (Address::Destination.offset(), 4),
+        };
+        let next = R0 + length / 4;
+        self.load_payload(base::NETWORK, offset, length, R0)
+            .load_meta(meta::PROTOCOL, next)
+            .load_payload(base::TRANSPORT, Port::Destination.offset(), 2, next + 1)
             .lookup(set, false, None)
     }
 

@@ -1,6 +1,6 @@
 //! Named sets and maps, and what is put in them.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::rule::Verdict;
 use crate::netlink::message::Message;
@@ -17,6 +17,8 @@ pub(super) const NAME_LENGTH: usize = 16;
 pub enum Field {
     /// An IPv4 address.
     Ipv4,
+    /// An IPv6 address.
+    Ipv6,
     /// A transport protocol number.
     Protocol,
     /// A port.
@@ -30,7 +32,7 @@ pub enum Field {
 impl Field {
     fn length(self) -> u32 {
         match self {
-            Self::Link => NAME_LENGTH as u32,
+            Self::Link | Self::Ipv6 => 16,
             _ => 4,
         }
     }
@@ -39,6 +41,7 @@ impl Field {
     fn number(self) -> u32 {
         match self {
             Self::Ipv4 => 7,
+            Self::Ipv6 => 8,
             Self::Protocol => 12,
             Self::Port => 13,
             Self::Link => 41,
@@ -158,6 +161,15 @@ impl Element {
     #[must_use]
     pub fn ip(self, ip: Ipv4Addr) -> Self {
         self.field(&ip.octets())
+    }
+
+    /// Appends an address of either family.
+    #[must_use]
+    pub fn address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(ip) => self.ip(ip),
+            IpAddr::V6(ip) => self.field(&ip.octets()),
+        }
     }
 
     /// Appends a transport protocol number.

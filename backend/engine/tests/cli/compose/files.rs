@@ -1,6 +1,7 @@
 //! What stands in the files, and where it arrives: options, storage, secrets, builds, files made of several.
 
 use super::Project;
+use crate::registry::Registry;
 
 #[test]
 fn options_of_a_service_reach_its_process() {
@@ -160,4 +161,33 @@ fn files_override_extend_and_include_each_other_and_profiles_wait_to_be_asked() 
     assert_eq!(project.shell("app", "echo $WHO"), "file");
     project.compose(["--profile", "*", "down", "-t", "1"]).ok();
     assert_eq!(project.machine.docker(["ps", "-aq"]).ok(), "");
+}
+
+#[test]
+fn what_is_built_is_pushed_and_pulled_by_its_service() {
+    let project = Project::new(
+        "services:\n\
+         \x20 made: {build: ., image: 'localhost:5000/made:1'}\n\
+         \x20 plain: {image: busybox, command: 'true'}\n",
+    );
+    project.write("Dockerfile", "FROM busybox\nRUN echo made > /made\nCMD cat /made\n");
+    let _registry = Registry::start(&project.machine);
+    let refused = project.compose(["push"]).fails(1);
+    assert!(
+        refused.contains("An image does not exist locally with the tag: localhost:5000/made"),
+        "{refused}"
+    );
+    project.compose(["build"]).ok();
+    let id = project.machine.docker(["image", "inspect", "-f", "{{.Id}}", "localhost:5000/made:1"]).ok();
+    project.compose(["push"]).ok();
+    project.machine.docker(["rmi", "localhost:5000/made:1"]).ok();
+    project.compose(["pull", "made"]).ok();
+    assert_eq!(
+        project.machine.docker(["image", "inspect", "-f", "{{.Id}}", "localhost:5000/made:1"]).ok(),
+        id
+    );
+    assert!(project.compose(["run", "--rm", "made"]).ok().contains("made"));
+    project.compose(["pull", "--ignore-buildable", "made"]).ok();
+    let unknown = project.compose(["pull", "nobody"]).fails(1);
+    assert!(unknown.contains("no such service: nobody"), "{unknown}");
 }

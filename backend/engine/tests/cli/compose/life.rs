@@ -138,3 +138,43 @@ fn up_in_the_foreground_ends_with_the_first_container_and_its_code() {
     assert_eq!(project.services("running"), [""; 0]);
     assert_eq!(project.compose(["up", "-t", "1", "--abort-on-container-exit"]).code, 3);
 }
+
+#[test]
+fn the_end_of_services_is_waited_for_and_may_take_the_rest_along() {
+    let project = Project::new(
+        "services:\n\
+         \x20 job: {image: busybox, command: \"sh -c 'until [ -e /data/go ]; do sleep 0.05; done; exit 7'\", volumes: ['data:/data']}\n\
+         \x20 rest: {image: busybox, init: true, command: sleep 1000, volumes: ['data:/data']}\n\
+         volumes: {data: {}}\n",
+    );
+    // Whom nobody waits for yet when it ends is not found: begun again.
+    let waited = |arguments: &[&str]| loop {
+        project
+            .machine
+            .docker(["run", "--rm", "-v", "app_data:/data", "busybox", "rm", "-f", "/data/go"])
+            .ok();
+        project.compose(["up", "-d"]).ok();
+        let mut waits = project.command(["wait"]);
+        let waits = waits.args(arguments).stdout(std::process::Stdio::piped()).spawn().expect("docker");
+        project.machine.until("it waits, most likely", |_| sleeps(waits.id()));
+        project.shell("rest", "touch /data/go");
+        let said = crate::machine::Said::from(waits.wait_with_output().expect("its end"));
+        if said.code != 1 {
+            return said;
+        }
+    };
+    let said = waited(&["job"]);
+    assert_eq!(said.code, 7, "{said:?}");
+    assert!(said.out.contains("exited with status code 7"), "{said:?}");
+    assert_eq!(project.services("running"), ["rest"]);
+    assert_eq!(waited(&["--down-project", "job"]).code, 7);
+    assert_eq!(project.machine.docker(["ps", "-aq"]).ok(), "");
+}
+
+/// Whether the process has been seen waiting for something, often in a row.
+fn sleeps(pid: u32) -> bool {
+    (0..50).all(|_| {
+        std::thread::yield_now();
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") S "))
+    })
+}

@@ -171,7 +171,8 @@ fn disk() -> Disk {
     let folder = tempfile::tempdir().unwrap();
     let authority = RootAuthority::create(now()).unwrap();
     let (certificate, pem) = issue(&authority, Role::Manager, now());
-    let key = NodeKey { pem, raft_key: Some(SealKey::generate()), kek_version: 3 };
+    let next_raft_key = Some(SealKey::generate());
+    let key = NodeKey { pem, raft_key: Some(SealKey::generate()), next_raft_key, kek_version: 3 };
     Disk { files: CertificateFiles::below(folder.path()), certificate, key, _folder: folder }
 }
 

@@ -184,6 +184,7 @@ impl Voyage {
         let settings = Settings {
             folder: self.folder.join(id.to_string()),
             key: self.key.clone(),
+            next_key: None,
             id,
             manager: manager(id),
             reach: Reach::default(),

@@ -3,10 +3,11 @@
 //! ```text
 //! swarm-root-ca.crt   what the node trusts
 //! swarm-node.crt      its certificate, followed by intermediates
-//! swarm-node.key      its private key; PEM headers carry the key of the raft log (raft-dek) and the version of the unlock key
+//! swarm-node.key      its private key; PEM headers carry the key of the raft log (raft-dek), the one that is about to take its
+//!                     place (raft-dek-pending), and the version of the unlock key
 //! ```
 //!
-//! With autolock both the private key and `raft-dek` are sealed with the unlock key. A new key and certificate are two files, so the
+//! With autolock the private key and those of the log are sealed with the unlock key. A new key and certificate are two files, so the
 //! key first lies beside the old one as `swarm-node.key.next`: whichever of the two fits the certificate is the key.
 
 use std::fs;
@@ -27,6 +28,7 @@ use super::{AuthorityError, SealKey, TrustRoot, UnlockKey};
 const PLAIN_LABEL: &str = "PRIVATE KEY";
 const SEALED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const RAFT_KEY: &str = "raft-dek";
+const NEXT_RAFT_KEY: &str = "raft-dek-pending";
 const KEK_VERSION: &str = "kek-version";
 
 /// The folder of a node's certificates.
@@ -42,6 +44,8 @@ pub struct NodeKey {
     pub pem: String,
     /// The key of the raft log: only managers have one.
     pub raft_key: Option<SealKey>,
+    /// The key that log or snapshot may be sealed with already, while one is replaced by the other.
+    pub next_raft_key: Option<SealKey>,
     /// Version of the cluster object whose unlock key sealed this file.
     pub kek_version: u64,
 }
@@ -159,15 +163,18 @@ impl CertificateFiles {
             Some(key) => key.open(purpose, bytes).map_err(|_| FilesError::Locked),
         };
         let der = open(PLAIN_LABEL.as_bytes(), block.contents())?;
-        let raft_key = match block.headers().get(RAFT_KEY) {
-            None => None,
-            Some(value) => {
-                let bytes = open(RAFT_KEY.as_bytes(), &STANDARD.decode(value).map_err(|_| malformed())?)?;
-                Some(SealKey::from_bytes(bytes.try_into().map_err(|_| malformed())?))
-            }
+        let raft_key = |header: &str| -> Result<Option<SealKey>, FilesError> {
+            let Some(value) = block.headers().get(header) else { return Ok(None) };
+            let bytes = open(header.as_bytes(), &STANDARD.decode(value).map_err(|_| malformed())?)?;
+            Ok(Some(SealKey::from_bytes(bytes.try_into().map_err(|_| malformed())?)))
         };
         let kek_version = block.headers().get(KEK_VERSION).and_then(|value| value.parse().ok()).unwrap_or(0);
-        Ok(Some(NodeKey { pem: pem::encode(&Pem::new(PLAIN_LABEL, der)), raft_key, kek_version }))
+        Ok(Some(NodeKey {
+            pem: pem::encode(&Pem::new(PLAIN_LABEL, der)),
+            raft_key: raft_key(RAFT_KEY)?,
+            next_raft_key: raft_key(NEXT_RAFT_KEY)?,
+            kek_version,
+        }))
     }
 
     fn fits_certificate(&self, key_pem: &str) -> Result<bool, FilesError> {
@@ -217,8 +224,10 @@ fn encode_key(key: &NodeKey, unlock: Option<&UnlockKey>) -> String {
     let label = if unlock.is_some() { SEALED_LABEL } else { PLAIN_LABEL };
     let mut block = Pem::new(label, seal(PLAIN_LABEL.as_bytes(), &der));
     let mut headers = vec![(KEK_VERSION, key.kek_version.to_string())];
-    if let Some(raft_key) = &key.raft_key {
-        headers.push((RAFT_KEY, STANDARD.encode(seal(RAFT_KEY.as_bytes(), raft_key.as_bytes()))));
+    for (header, raft_key) in [(RAFT_KEY, &key.raft_key), (NEXT_RAFT_KEY, &key.next_raft_key)] {
+        if let Some(raft_key) = raft_key {
+            headers.push((header, STANDARD.encode(seal(header.as_bytes(), raft_key.as_bytes()))));
+        }
     }
     for (name, value) in headers {
         // A header that cannot be written has a line break in its name: these have none.

@@ -36,7 +36,7 @@ impl SealKey {
 
     /// Nonce, cipher text and tag. `purpose` is bound to it: what was sealed for one purpose opens for no other.
     ///
-    /// Nonces are random: 96 bits suffice for the records of one key, which is replaced with each lock and rotation.
+    /// Nonces are random: 96 bits suffice for the records of one key, which is replaced when it is locked away.
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);

@@ -341,7 +341,7 @@ impl<E: Executor> Cluster<E> {
         let files = CertificateFiles::below(&self.data_root);
         settings.save(&self.data_root)?;
         files.save_root(&identity.root)?;
-        let key = NodeKey { pem: identity.key.clone(), raft_key: None, kek_version: 0 };
+        let key = NodeKey { pem: identity.key.clone(), raft_key: None, next_raft_key: None, kek_version: 0 };
         files.save_identity(&identity.certificate, &key, None)?;
         Ok(())
     }
@@ -356,7 +356,7 @@ impl<E: Executor> Cluster<E> {
         force_new_cluster: bool,
     ) -> Result<String, ClusterError> {
         let node_id = identity.subject.node_id.clone();
-        let key = NodeKey { pem: identity.key.clone(), raft_key: None, kek_version: 0 };
+        let key = NodeKey { pem: identity.key.clone(), raft_key: None, next_raft_key: None, kek_version: 0 };
         let data_root = self.data_root.clone();
         let founds = seed.is_some();
         let parts =

@@ -40,6 +40,7 @@ pub struct ManagerSettings {
     /// `<data-root>/swarm/raft`.
     pub folder: PathBuf,
     pub raft_key: SealKey,
+    pub next_raft_key: Option<SealKey>,
     pub raft_id: RaftId,
     pub listener: TcpListener,
     /// `host:port` where the others reach this manager.
@@ -89,6 +90,7 @@ impl Manager {
             raft::Settings {
                 folder: settings.folder,
                 key: settings.raft_key,
+                next_key: settings.next_raft_key,
                 id: settings.raft_id,
                 manager: me.clone(),
                 reach,

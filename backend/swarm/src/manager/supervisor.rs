@@ -19,7 +19,7 @@ use crate::dispatcher::service::wait_for;
 use crate::identity::files::FilesError;
 use crate::identity::{Identity, Role, SealKey, UnlockKey, random};
 use crate::objects::Object;
-use crate::raft::RaftId;
+use crate::raft::{FrameError, RaftId};
 
 /// How long to wait before a manager is started again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -33,6 +33,10 @@ enum SuperviseError {
     Key(#[source] FilesError),
     #[error("the manager's settings cannot be written")]
     Settings(#[source] super::settings::SettingsError),
+    #[error("the raft log cannot be sealed with another key")]
+    Seal(#[source] FrameError),
+    #[error("the node is ending")]
+    Ending,
     #[error("{0}")]
     Manager(#[source] Box<ManagerError>),
 }
@@ -94,11 +98,13 @@ async fn start(
     let listener = TcpListener::bind(&listen).await.map_err(SuperviseError::Listen)?;
     let port = listener.local_addr().map_err(SuperviseError::Listen)?.port();
     let raft_key = raft_key(shared)?;
+    let next_raft_key = shared.keys().key.next_raft_key.clone();
     let folder = shared.data_root.join("swarm/raft");
     let raft_id = raft_id(shared, &folder)?;
     let settings = ManagerSettings {
         folder,
         raft_key,
+        next_raft_key: next_raft_key.clone(),
         raft_id,
         listener,
         advertise: advertised(shared, port),
@@ -107,7 +113,19 @@ async fn start(
         seed,
         force_new_cluster,
     };
-    Manager::start(settings).await.map_err(|error| SuperviseError::Manager(Box::new(error)))
+    let manager = Manager::start(settings).await.map_err(|error| SuperviseError::Manager(Box::new(error)))?;
+    if let Some(key) = next_raft_key {
+        settle_raft_key(shared, key).map_err(SuperviseError::Key)?;
+    }
+    Ok(manager)
+}
+
+/// Everything is sealed with `key`: the one before it is forgotten.
+fn settle_raft_key(shared: &Shared, key: SealKey) -> Result<(), FilesError> {
+    shared.rewrite_key(|keys| {
+        keys.key.raft_key = Some(key);
+        keys.key.next_raft_key = None;
+    })
 }
 
 /// Port 0 is for the kernel to choose: what it chose is advertised.
@@ -152,6 +170,7 @@ fn wipe(shared: &Shared) {
     if shared.keys().key.raft_key.is_some() {
         let unlocked = shared.rewrite_key(|keys| {
             keys.key.raft_key = None;
+            keys.key.next_raft_key = None;
             keys.unlock = None;
         });
         if let Err(error) = unlocked {
@@ -164,27 +183,63 @@ fn wipe(shared: &Shared) {
 async fn follow_lock(shared: &Shared, manager: &Manager) {
     let mut watch = manager.raft().replica().watch();
     loop {
-        let wanted = manager.raft().replica().view(issue::unlock_key);
-        if let Ok(wanted) = wanted {
+        if let Ok(wanted) = manager.raft().replica().view(issue::unlock_key) {
             let unlock: Option<UnlockKey> = wanted.key.as_deref().and_then(|key| key.parse().ok());
-            let is_same = match (&shared.keys().unlock, &unlock) {
-                (None, None) => true,
-                (Some(had), Some(wanted)) => had.matches(wanted),
-                _ => false,
-            };
-            if !is_same {
-                let rewritten = shared.rewrite_key(|keys| {
-                    keys.unlock = unlock;
-                    keys.key.kek_version = wanted.version;
-                });
-                match rewritten {
+            if !is_locked_with(shared, unlock.as_ref()) {
+                match lock(shared, manager, unlock, wanted.version).await {
                     Ok(()) => tracing::info!("the manager's key file is locked as the cluster wants it"),
                     Err(error) => {
-                        tracing::warn!(%error, "the manager's key file is not locked as the cluster wants it")
+                        let error = crate::raft::chain(&error);
+                        tracing::warn!(error, "the manager's keys are not locked as the cluster wants it");
                     }
                 }
             }
         }
         wait_for(&mut watch, |object| matches!(object, Object::Cluster(_))).await;
     }
+}
+
+fn is_locked_with(shared: &Shared, unlock: Option<&UnlockKey>) -> bool {
+    match (&shared.keys().unlock, unlock) {
+        (None, None) => true,
+        (Some(had), Some(wanted)) => had.matches(wanted),
+        _ => false,
+    }
+}
+
+/// Writes the key file anew. A raft key that lay open until now is worth nothing once there is a lock: somebody may have a copy
+/// of it. What is sealed with it is sealed with another one; after a crash in between, the next start goes on from the file.
+async fn lock(
+    shared: &Shared,
+    manager: &Manager,
+    unlock: Option<UnlockKey>,
+    version: u64,
+) -> Result<(), SuperviseError> {
+    let (lay_open, unfinished) = {
+        let keys = shared.keys();
+        (keys.unlock.is_none(), keys.key.next_raft_key.clone())
+    };
+    if let Some(key) = unfinished {
+        reseal(shared, manager, key).await?;
+    }
+    let next = (lay_open && unlock.is_some()).then(SealKey::generate);
+    shared
+        .rewrite_key(|keys| {
+            keys.unlock = unlock;
+            keys.key.kek_version = version;
+            keys.key.next_raft_key = next.clone();
+        })
+        .map_err(SuperviseError::Key)?;
+    match next {
+        Some(key) => reseal(shared, manager, key).await,
+        None => Ok(()),
+    }
+}
+
+/// Seals log and snapshot with a key that the key file names as the next one.
+async fn reseal(shared: &Shared, manager: &Manager, key: SealKey) -> Result<(), SuperviseError> {
+    let (raft, next) = (manager.raft().clone(), key.clone());
+    let rekeyed = tokio::task::spawn_blocking(move || raft.rekey(next)).await;
+    rekeyed.map_err(|_| SuperviseError::Ending)?.map_err(SuperviseError::Seal)?;
+    settle_raft_key(shared, key).map_err(SuperviseError::Key)
 }

@@ -54,6 +54,8 @@ pub struct Settings {
     /// `<data-root>/swarm/raft`.
     pub folder: PathBuf,
     pub key: SealKey,
+    /// The key that was to take its place when the process ended.
+    pub next_key: Option<SealKey>,
     pub id: RaftId,
     pub manager: Manager,
     pub reach: Reach,
@@ -111,10 +113,19 @@ impl RaftNode {
     where
         N: openraft::RaftNetworkFactory<Types>,
     {
-        let Settings { folder, key, id, manager, reach, io, force_new_cluster: forced } = settings;
+        let Settings { folder, key, next_key, id, manager, reach, io, force_new_cluster: forced } = settings;
         let replica = Replica::new();
-        let log = Log::open(&folder, key.clone(), io).map_err(StartError::Log)?;
+        let log = Log::open(&folder, key.clone(), io);
+        let log = match (log, &next_key) {
+            (Err(FrameError::Damaged { .. }), Some(next)) => Log::open(&folder, next.clone(), io),
+            (log, _) => log,
+        };
+        let log = log.map_err(StartError::Log)?;
         let snapshots = Snapshots::below(&folder, key);
+        if let Some(next) = next_key {
+            log.rekey(next.clone()).map_err(StartError::Log)?;
+            snapshots.rekey(next).map_err(StartError::Snapshot)?;
+        }
         let machine = Machine::open(replica.clone(), snapshots.clone(), io).map_err(StartError::Snapshot)?;
         if forced {
             force_new_cluster(&log, &machine, id, manager).map_err(StartError::Force)?;
@@ -255,7 +266,7 @@ impl RaftNode {
         found.await.unwrap_or(false)
     }
 
-    /// Seals log and snapshot with another key.
+    /// Seals log and snapshot with another key. Waits for the disk.
     pub fn rekey(&self, key: SealKey) -> Result<(), FrameError> {
         self.log.rekey(key.clone())?;
         self.snapshots.rekey(key)

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,30 +35,46 @@ impl Snapshots {
     }
 
     pub(super) fn load(&self) -> Result<Option<Kept>, FrameError> {
+        self.load_with(&self.key())
+    }
+
+    fn load_with(&self, key: &SealKey) -> Result<Option<Kept>, FrameError> {
         let sealed = match fs::read(&self.path) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(self.failed("read", cause)),
         };
         let damaged = || FrameError::Damaged { path: self.path.clone(), offset: 0 };
-        let plain = self.key().open(PURPOSE, &sealed).map_err(|_| damaged())?;
+        let plain = key.open(PURPOSE, &sealed).map_err(|_| damaged())?;
         serde_json::from_slice(&plain).map(Some).map_err(|_| damaged())
     }
 
     pub(super) fn save(&self, kept: &Kept) -> Result<(), FrameError> {
+        self.save_with(&self.key(), kept)
+    }
+
+    fn save_with(&self, key: &SealKey, kept: &Kept) -> Result<(), FrameError> {
         let plain = serde_json::to_vec(kept).expect("a snapshot is JSON: its maps have text for keys");
-        self.write(&self.key().seal(PURPOSE, &plain))
+        self.write(&key.seal(PURPOSE, &plain))
     }
 
-    /// Seals the snapshot with another key from now on.
-    pub fn rekey(&self, key: SealKey) -> Result<(), FrameError> {
-        let kept = self.load()?;
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
-        kept.map_or(Ok(()), |kept| self.save(&kept))
+    /// Seals the snapshot with another key from now on. What is sealed with that already stays.
+    pub fn rekey(&self, next: SealKey) -> Result<(), FrameError> {
+        let mut key = self.key();
+        let kept = match self.load_with(&key) {
+            Err(FrameError::Damaged { .. }) if self.load_with(&next).is_ok() => None,
+            kept => kept?,
+        };
+        if let Some(kept) = kept {
+            self.save_with(&next, &kept)?;
+        }
+        *key = next;
+        Ok(())
     }
 
-    fn key(&self) -> SealKey {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Held while the file is read or written: no newer snapshot may be overwritten by an older one in another key.
+    fn key(&self) -> MutexGuard<'_, SealKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, sealed: &[u8]) -> Result<(), FrameError> {

@@ -87,7 +87,7 @@ fn forge(data_root: &std::path::Path, authority: &RootAuthority, node_id: &str, 
     let grant = Grant { node_id, role: Role::Worker, cluster_id, validity: NODE_VALIDITY };
     let certificate = authority.sign(&request.csr_pem, grant, OffsetDateTime::now_utc()).unwrap();
     files.save_root(&real.with(authority.root())).unwrap();
-    let key = NodeKey { pem: request.key_pem, raft_key: None, kek_version: 0 };
+    let key = NodeKey { pem: request.key_pem, raft_key: None, next_raft_key: None, kek_version: 0 };
     files.save_identity(&certificate, &key, None).unwrap();
 }
 

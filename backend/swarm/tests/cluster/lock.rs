@@ -1,8 +1,9 @@
 //! Managers whose keys are locked.
 
 use drydock_swarm::ask::{Ask, RotateKeys};
-use drydock_swarm::identity::CertificateFiles;
+use drydock_swarm::identity::{CertificateFiles, NodeKey, SealKey, UnlockKey};
 use drydock_swarm::manager::LocalState;
+use drydock_swarm::raft::{Io, Log};
 
 use crate::lab::{Machine, lab, until};
 
@@ -80,5 +81,72 @@ fn a_rotated_unlock_key_ends_the_old_one_and_unlocking_for_good_needs_none() {
         lab.machines[0].shut_down().await;
         lab.machines[0].boot();
         lab.leader().await;
+    });
+}
+
+/// Locks a swarm of one and answers the key file's keys before and after.
+async fn locked(machine: &Machine) -> (UnlockKey, NodeKey, NodeKey) {
+    let files = CertificateFiles::below(machine.data_root());
+    let open = files.load_key(None).unwrap().unwrap();
+    let lock = |spec: &mut drydock_swarm::objects::SwarmSpec| {
+        spec.encryption_config.get_or_insert_default().auto_lock_managers = Some(true);
+    };
+    machine.update_swarm(RotateKeys::default(), lock).await;
+    let unlock: UnlockKey = unlock_key(machine).await.parse().unwrap();
+    let settled = || async {
+        let key = files.load_key(Some(&unlock)).ok()??;
+        (key.next_raft_key.is_none()
+            && key.raft_key.as_ref()?.as_bytes() != open.raft_key.as_ref()?.as_bytes())
+        .then_some(key)
+    };
+    let sealed = until("the raft log has another key", settled).await;
+    (unlock, open, sealed)
+}
+
+#[test]
+fn the_key_that_lay_open_before_the_lock_opens_nothing_any_more() {
+    lab(1, async |mut lab| {
+        lab.form(1).await;
+        assert!(lab.machines[0].write("kept").await);
+        let (unlock, open, _) = locked(&lab.machines[0]).await;
+        lab.machines[0].shut_down().await;
+        let folder = lab.machines[0].data_root().join("swarm/raft");
+        assert!(Log::open(&folder, open.raft_key.unwrap(), Io::Inline).is_err(), "the old key opens the log");
+        lab.machines[0].boot();
+        lab.machines[0].unlock(&unlock.to_string()).await.unwrap();
+        lab.leader().await;
+        until("the write is there", || async { lab.machines[0].has("kept").then_some(()) }).await;
+    });
+}
+
+#[test]
+fn a_manager_that_dies_while_its_log_gets_another_key_finds_it_again() {
+    lab(1, async |mut lab| {
+        lab.form(1).await;
+        assert!(lab.machines[0].write("kept").await);
+        let (unlock, open, sealed) = locked(&lab.machines[0]).await;
+        // Before the log was sealed anew, and after.
+        let before = NodeKey { next_raft_key: Some(SealKey::generate()), ..sealed.clone() };
+        let after = NodeKey { next_raft_key: None, ..open };
+        for (step, mut torn) in [("before", before), ("after", after)] {
+            lab.machines[0].shut_down().await;
+            let files = CertificateFiles::below(lab.machines[0].data_root());
+            let disk = files.load_key(Some(&unlock)).unwrap().unwrap();
+            if torn.next_raft_key.is_none() {
+                torn.next_raft_key = disk.raft_key;
+            }
+            let expected = torn.next_raft_key.clone().unwrap();
+            files.save_key(&NodeKey { pem: disk.pem, ..torn }, Some(&unlock)).unwrap();
+            lab.machines[0].boot();
+            lab.machines[0].unlock(&unlock.to_string()).await.unwrap();
+            lab.leader().await;
+            until("the write is there", || async { lab.machines[0].has("kept").then_some(()) }).await;
+            assert!(lab.machines[0].write(step).await);
+            let settled = || async {
+                let key = files.load_key(Some(&unlock)).ok()??;
+                (key.next_raft_key.is_none() && key.raft_key?.as_bytes() == expected.as_bytes()).then_some(())
+            };
+            until("the key file names one key", settled).await;
+        }
     });
 }

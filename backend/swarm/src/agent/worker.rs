@@ -55,6 +55,8 @@ impl<E: Executor> Worker<E> {
             end,
         });
         for one in remembered {
+            // What was written down may not have been told before the engine ended, and nothing more may become of the task.
+            worker.reporter.report(&one.task.id, one.status.clone());
             worker.begin(Arc::new(one.task), one.status);
         }
         Ok(worker)
@@ -97,13 +99,15 @@ impl<E: Executor> Worker<E> {
         &self.assets
     }
 
-    /// Takes everything away and waits until it is gone: the node leaves.
+    /// Takes everything away and waits until it is gone: the node leaves. What a leader still assigns is not begun.
     pub async fn clear(&self) {
-        let running: Vec<_> = self.lock().drain().collect();
-        for (_, running) in running {
-            running.wish.send_replace(None);
+        {
+            let mut running = self.lock();
+            self.tracker.close();
+            for (_, running) in running.drain() {
+                running.wish.send_replace(None);
+            }
         }
-        self.tracker.close();
         self.tracker.wait().await;
     }
 
@@ -169,7 +173,11 @@ impl<E: Executor> Worker<E> {
             reporter: self.reporter.clone(),
             database: self.database.clone(),
         };
-        self.lock().insert(task.id.clone(), Running { task, controller, wish });
+        let mut tasks = self.lock();
+        if self.tracker.is_closed() {
+            return;
+        }
+        tasks.insert(task.id.clone(), Running { task, controller, wish });
         let end = self.end.clone();
         self.tracker.spawn(async move {
             tokio::select! {

@@ -3,6 +3,7 @@
 //! The tasks are put into the store as the scheduler would; they are of no service, so that nothing but their agent acts on them.
 
 use bollard_stubs::models::{TaskSpecContainerSpec, TaskSpecContainerSpecSecrets};
+use drydock_swarm::agent::Database;
 use drydock_swarm::dispatcher::calls::{LogOptions, LogRequest, LogSelector};
 use drydock_swarm::objects::{Secret, Task, TaskSpec, TaskState};
 use drydock_swarm::store::Transaction;
@@ -185,5 +186,47 @@ fn logs_come_from_every_node_that_has_such_tasks() {
             .flat_map(|task| (0..3).map(move |number| (task.to_string(), format!("line {number}"))))
             .collect();
         assert_eq!(read(request).await, expected);
+    });
+}
+
+#[test]
+fn a_node_leaves_although_tasks_are_still_assigned_to_it() {
+    lab(2, async |mut lab| {
+        lab.form(1).await;
+        let id = lab.machines[1].id();
+        let manager = lab.machines[0].manager();
+        let assigning = tokio::spawn(async move {
+            for number in 0.. {
+                let made = manager.raft().update(|tx| {
+                    tx.create(task(&format!("task{number}"), &id))?;
+                    Ok(())
+                });
+                if made.await.is_err() {
+                    return;
+                }
+            }
+        });
+        is_in(&lab, 1, "task5", Place::Runs).await;
+        lab.machines[1].on(|cluster| async move { cluster.leave(false).await }).await.unwrap();
+        assigning.abort();
+        assert_eq!(lab.machines[1].containers.running(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn an_end_that_was_written_down_and_not_told_is_told_after_a_restart() {
+    lab(2, async |mut lab| {
+        lab.form(1).await;
+        assign(&lab, "ends", 1).await;
+        let mut running = is_told(&lab, "ends", TaskState::RUNNING).await;
+        lab.machines[1].shut_down().await;
+        let database = Database::open(lab.machines[1].data_root()).unwrap();
+        running.desired_state = TaskState::RUNNING;
+        let mut ended = running.status.clone();
+        ended.state = TaskState::FAILED;
+        ended.err = "task: non-zero exit (7)".into();
+        database.save(&running, &ended).unwrap();
+        lab.machines[1].boot();
+        assert_eq!(is_told(&lab, "ends", TaskState::FAILED).await.status.err, "task: non-zero exit (7)");
     });
 }

@@ -86,3 +86,8 @@ fn a_chosen_mac_address_outlives_a_stop() {
 fn refusals_are_mobys_and_come_where_moby_puts_them() {
     run(&Machine::new(), include_str!("docker_py/refusals.py"));
 }
+
+#[test]
+fn a_service_can_be_updated_as_soon_as_it_is_made() {
+    run(&Machine::new(), include_str!("docker_py/swarm.py"));
+}

@@ -18,6 +18,7 @@ pub(crate) use addresses::claim;
 pub use network::{FIRST_VNI, PREDEFINED, is_predefined};
 pub use ports::needs_ingress;
 pub(crate) use ports::{is_ingress, ports_of};
+pub(crate) use service::allocate_service;
 pub use subnet::Subnet;
 
 use addresses::Addresses;

@@ -5,18 +5,31 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::network::ready;
 use super::ports::{needs_ingress, publish};
-use crate::objects::{Endpoint, EndpointSpec, NetworkId, ResolutionMode, Service, Stored, VirtualIp};
+use crate::objects::{
+    Endpoint, EndpointSpec, NetworkId, ResolutionMode, Service, ServiceId, Stored, VirtualIp,
+};
 use crate::store::{Transaction, View};
 
 pub(super) fn allocate(tx: &mut Transaction<'_>, addresses: &mut Addresses) {
     let outdated: Vec<Arc<Service>> =
         tx.services().iter().filter(|service| !is_allocated(tx, service)).cloned().collect();
-    for service in outdated {
-        if let Some(endpoint) = endpoint_for(tx, addresses, &service)
-            && service.endpoint.as_ref() != Some(&endpoint)
-        {
-            write::<Service>(tx, &service.id, |service| service.endpoint = Some(endpoint));
-        }
+    outdated.iter().for_each(|service| allocate_one(tx, addresses, service));
+}
+
+/// The same for a service that is written in this transaction: its version does not change a moment later, under somebody who has
+/// just read it to update it.
+pub fn allocate_service(tx: &mut Transaction<'_>, id: &ServiceId) {
+    let outdated = tx.services().get(id.as_str()).filter(|service| !is_allocated(tx, service)).cloned();
+    if let Some(service) = outdated {
+        allocate_one(tx, &mut Addresses::default(), &service);
+    }
+}
+
+fn allocate_one(tx: &mut Transaction<'_>, addresses: &mut Addresses, service: &Service) {
+    if let Some(endpoint) = endpoint_for(tx, addresses, service)
+        && service.endpoint.as_ref() != Some(&endpoint)
+    {
+        write::<Service>(tx, &service.id, |service| service.endpoint = Some(endpoint));
     }
 }
 

@@ -63,10 +63,10 @@ impl ClusterError {
             | Self::NotInSwarm
             | Self::NotManager
             | Self::Locked
+            | Self::NotAllowed(_)
             | Self::JoinTimeout => 503,
             Self::NotLocked => 409,
             Self::WrongKey | Self::Invalid(_) => 400,
-            Self::NotAllowed(_) => 403,
             Self::Refused(status) => status.code.http(),
             Self::Local(_) => 500,
         }

@@ -3,7 +3,7 @@
 use bollard_stubs::models::{ServiceSpecMode, ServiceSpecModeReplicated};
 
 use super::{missing, named};
-use crate::allocator::{is_ingress, needs_ingress, ports_of};
+use crate::allocator::{allocate_service, is_ingress, needs_ingress, ports_of};
 use crate::objects::{
     EndpointPortConfig as Port, JobStatus, Mode, PublishMode, Service, ServiceId, ServiceSpec, Timestamp,
     UpdateState, UpdateStatus, Version, networks_of,
@@ -47,6 +47,7 @@ pub fn create(
     tx.create(service).map_err(|refusal| {
         named(refusal, || format!("name conflicts with an existing object: service {name} already exists"))
     })?;
+    allocate_service(tx, &id);
     Ok(id)
 }
 
@@ -74,7 +75,9 @@ pub fn update(
         job.iteration.index += 1;
         job.last_execution = now;
     }
-    Ok(tx.update(service)?)
+    tx.update(service)?;
+    allocate_service(tx, id);
+    Ok(())
 }
 
 pub fn remove(tx: &mut Transaction<'_>, id: &ServiceId) -> Result<(), Status> {

@@ -17,6 +17,7 @@ use drydock_swarm::objects::Stored;
 use drydock_swarm::store::View;
 use drydock_swarm::{Status, api};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use crate::api::query::Parameters;
 use crate::engine::Engine;
@@ -63,6 +64,28 @@ fn version(query: &Parameters) -> ApiResult<u64> {
 
 fn filters(query: &Parameters) -> ApiResult<Filters> {
     Ok(Filters::new(query.filters()?.into_map()))
+}
+
+/// An answer that holds specs of services, with what the API's model calls by another name than moby does.
+fn as_moby_names(answer: impl serde::Serialize) -> Value {
+    let mut answer = json!(answer);
+    rename_health_checks(&mut answer);
+    answer
+}
+
+fn rename_health_checks(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(rename_health_checks),
+        Value::Object(fields) => {
+            if let Some(Value::Object(spec)) = fields.get_mut("ContainerSpec")
+                && let Some(check) = spec.remove("HealthCheck")
+            {
+                spec.insert("Healthcheck".to_owned(), check);
+            }
+            fields.values_mut().for_each(rename_health_checks);
+        }
+        _ => {}
+    }
 }
 
 /// The object that a client means by an id, a name, or the beginning of an id.

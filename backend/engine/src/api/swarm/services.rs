@@ -12,7 +12,7 @@ use drydock_swarm::objects::{Service, ServiceSpec};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{filters, found, logs, networks, refused, version, wish};
+use super::{as_moby_names, filters, found, logs, networks, refused, version, wish};
 use crate::api::body::JsonBody;
 use crate::api::query::Parameters;
 use crate::engine::Engine;
@@ -43,7 +43,7 @@ async fn list(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters>
             }
             answer
         });
-        json!(answers.collect::<Vec<_>>())
+        as_moby_names(answers.collect::<Vec<_>>())
     });
     Ok(Json(shown.await?))
 }
@@ -62,7 +62,7 @@ async fn inspect(
     if query.flag("insertDefaults") {
         answer.service.spec = answer.service.spec.as_ref().map(api::with_defaults);
     }
-    Ok(Json(json!(answer)))
+    Ok(Json(as_moby_names(answer)))
 }
 
 fn registry_auth(headers: &HeaderMap) -> Option<String> {
@@ -115,14 +115,14 @@ async fn tasks(State(engine): State<Arc<Engine>>, Query(query): Query<Parameters
     let shown = engine.swarm()?.read(|view, _| -> ApiResult<Value> {
         let wanted = filter::TaskFilter::parse(view, filters).map_err(|error| refused(&error))?;
         let matching = view.tasks().iter().filter(|task| wanted.matches(view, task));
-        Ok(json!(matching.map(|task| api::task(view, task)).collect::<Vec<_>>()))
+        Ok(as_moby_names(matching.map(|task| api::task(view, task)).collect::<Vec<_>>()))
     });
     Ok(Json(shown.await??))
 }
 
 async fn task(State(engine): State<Arc<Engine>>, Path(id): Path<String>) -> ApiResult<Json<Value>> {
-    let shown = engine
-        .swarm()?
-        .read(|view, _| found(view, view.tasks(), "task", &id).map(|task| json!(api::task(view, &task))));
+    let shown = engine.swarm()?.read(|view, _| {
+        found(view, view.tasks(), "task", &id).map(|task| as_moby_names(api::task(view, &task)))
+    });
     Ok(Json(shown.await??))
 }

@@ -1,11 +1,17 @@
 //! Tokens and certificates: who gets in, who does not, and how both are replaced.
 
 use drydock_swarm::ask::RotateKeys;
-use drydock_swarm::identity::{CertificateFiles, JoinToken, RootAuthority, TrustRoot};
+use drydock_swarm::ca::issue;
+use drydock_swarm::identity::authority::NODE_VALIDITY;
+use drydock_swarm::identity::{
+    CertificateFiles, CertificateRequest, Grant, JoinToken, NodeKey, Role, RootAuthority, Subject, TrustRoot,
+};
 use drydock_swarm::objects::NodeState;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use time::OffsetDateTime;
 
-use crate::lab::{lab, until};
+use crate::lab::{Machine, lab, until};
 
 #[test]
 fn a_malformed_a_wrong_and_a_stale_token_are_refused_in_mobys_words() {
@@ -79,8 +85,6 @@ fn a_node_with_a_certificate_of_another_authority_stays_outside() {
 
 /// Replaces a node's certificate by one of `authority`, which also trusts the real root, so that only the manager can refuse.
 fn forge(data_root: &std::path::Path, authority: &RootAuthority, node_id: &str, cluster_id: &str) {
-    use drydock_swarm::identity::authority::NODE_VALIDITY;
-    use drydock_swarm::identity::{CertificateRequest, Grant, NodeKey, Role};
     let files = CertificateFiles::below(data_root);
     let real = files.load_root().unwrap().unwrap();
     let request = CertificateRequest::generate().unwrap();
@@ -130,6 +134,88 @@ fn the_root_is_replaced_under_writes_and_every_node_stays() {
                     node.status.state == NodeState::READY
                 })
                 .await;
+        }
+    });
+}
+
+fn subject(machine: &Machine) -> Subject {
+    let pem = CertificateFiles::below(machine.data_root()).load_certificate().unwrap().unwrap();
+    Subject::of_der(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap()
+}
+
+/// Replaces a node's certificate by one of its own cluster that was given `ago`, with the role and the raft key it has.
+fn backdate(machine: &Machine, authority: &RootAuthority, ago: time::Duration) -> String {
+    let (files, like) = (CertificateFiles::below(machine.data_root()), subject(machine));
+    let had = files.load_key(None).unwrap().unwrap();
+    let request = CertificateRequest::generate().unwrap();
+    let grant = Grant {
+        node_id: &like.node_id,
+        role: like.role,
+        cluster_id: &like.cluster_id,
+        validity: NODE_VALIDITY,
+    };
+    let certificate = authority.sign(&request.csr_pem, grant, OffsetDateTime::now_utc() - ago).unwrap();
+    files.save_identity(&certificate, &NodeKey { pem: request.key_pem, ..had }, None).unwrap();
+    certificate
+}
+
+#[test]
+fn certificates_are_renewed_in_time_and_the_swarm_is_not_interrupted() {
+    lab(3, async |mut lab| {
+        lab.form(2).await;
+        let leader = lab.leader().await;
+        let authority = lab.machines[leader].manager().raft().replica().view(|view| {
+            let (authority, _) = issue::signer(view.cluster().unwrap()).unwrap();
+            authority
+        });
+        // Another manager, and a worker: both have been away for most of their certificates' ninety days.
+        for number in (0..3).filter(|number| *number != leader) {
+            lab.machines[number].shut_down().await;
+            let had = subject(&lab.machines[number]);
+            let old = backdate(&lab.machines[number], &authority, time::Duration::days(85));
+            lab.machines[number].boot();
+            let files = CertificateFiles::below(lab.machines[number].data_root());
+            let renewed = || async {
+                let certificate = files.load_certificate().ok()??;
+                (certificate != old).then_some(certificate)
+            };
+            until("the certificate is another one", renewed).await;
+            let next = subject(&lab.machines[number]);
+            assert_eq!((&next.node_id, next.role), (&had.node_id, had.role));
+            assert!(next.not_after > OffsetDateTime::now_utc() + time::Duration::days(80));
+        }
+        let leader = lab.leader().await;
+        assert!(lab.machines[leader].write("after").await);
+        for number in 0..3 {
+            let id = lab.machines[number].id();
+            lab.machines[leader]
+                .sees("the node is ready", &id, |node| node.status.state == NodeState::READY)
+                .await;
+        }
+    });
+}
+
+#[test]
+fn a_node_whose_certificate_has_expired_stays_outside() {
+    lab(2, async |mut lab| {
+        lab.form(1).await;
+        let authority = lab.machines[0].manager().raft().replica().view(|view| {
+            let (authority, _) = issue::signer(view.cluster().unwrap()).unwrap();
+            authority
+        });
+        lab.machines[1].shut_down().await;
+        let id = subject(&lab.machines[1]).node_id;
+        lab.machines[0].sees("the worker is down", &id, |node| node.status.state == NodeState::DOWN).await;
+        let old = backdate(&lab.machines[1], &authority, time::Duration::days(91));
+        lab.machines[1].boot();
+        let files = CertificateFiles::below(lab.machines[1].data_root());
+        for _ in 0..20 {
+            let outside = || async {
+                assert!(lab.machines[1].cluster().told().is_none(), "an expired node was let in");
+                assert_eq!(files.load_certificate().unwrap().unwrap(), old);
+                lab.machines[0].node(&id).await.filter(|node| node.status.state == NodeState::DOWN).map(drop)
+            };
+            until("the expired node is not ready", outside).await;
         }
     });
 }

@@ -21,6 +21,7 @@ pub mod control;
 pub mod dispatcher;
 pub mod identity;
 pub mod manager;
+pub mod network_keys;
 pub mod objects;
 pub mod orchestrator;
 pub mod raft;

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 
 use super::calls::SwarmUpdate;
@@ -11,13 +9,16 @@ use crate::Status;
 use crate::allocator::PREDEFINED;
 use crate::ca::issue::{MANAGER_KEY, the_cluster};
 use crate::ca::rotation::{self, digest_text};
-use crate::identity::{JoinToken, RootAuthority, TrustRoot, UnlockKey, new_id, random};
-use crate::objects::{Cluster, EncryptionKey, JoinTokens, Network, NetworkCreateRequest, RootCa, SwarmSpec};
+use crate::identity::{JoinToken, RootAuthority, TrustRoot, UnlockKey, new_id};
+use crate::network_keys;
+use crate::objects::{
+    Cluster, EncryptionKey, JoinTokens, Network, NetworkCreateRequest, RootCa, SwarmSpec, Timestamp,
+};
 use crate::store::Transaction;
 use crate::verbs;
 
 /// A cluster with fresh tokens and keys.
-pub fn create(authority: &RootAuthority, spec: SwarmSpec) -> Cluster {
+pub fn create(authority: &RootAuthority, spec: SwarmSpec, now: Timestamp) -> Cluster {
     let digest = authority.root().digest();
     let token = || Some(JoinToken::generate(digest).to_string());
     let mut cluster = Cluster {
@@ -30,12 +31,11 @@ pub fn create(authority: &RootAuthority, spec: SwarmSpec) -> Cluster {
             rotation: None,
             last_forced_rotation: spec.ca_config.as_ref().and_then(|config| config.force_rotate).unwrap_or(0),
         },
-        network_keys: ["networking:gossip", "networking:ipsec"].map(network_key).to_vec(),
-        lamport_clock: 1,
         spec,
         ..Cluster::default()
     };
     cluster.spec.name = Some(Cluster::NAME.to_owned());
+    network_keys::renew(&mut cluster, now);
     lock(&mut cluster, false);
     cluster
 }
@@ -126,10 +126,4 @@ fn lock(cluster: &mut Cluster, is_rotated: bool) {
         };
         cluster.unlock_keys = vec![key];
     }
-}
-
-fn network_key(subsystem: &str) -> EncryptionKey {
-    let mut key = [0; 16];
-    random(&mut key);
-    EncryptionKey { subsystem: subsystem.to_owned(), key: STANDARD.encode(key), lamport_time: 1 }
 }

@@ -27,7 +27,7 @@ use crate::identity::{
     CertificateFiles, CertificateRequest, Grant, Identity, JoinToken, NodeKey, Role, RootAuthority,
     UnlockKey, new_id,
 };
-use crate::objects::{Availability, NodeSpec, SwarmSpec};
+use crate::objects::{Availability, NodeSpec, SwarmSpec, Timestamp};
 use crate::store::View;
 use crate::wire::{Incoming, Leader, NO_LEADER, Source};
 use crate::{Code, Status, objects};
@@ -503,7 +503,7 @@ async fn ready<E: Executor>(node: &Node<E>, founds: bool) -> Result<(), ClusterE
 fn found(request: &InitRequest) -> Result<(Identity, Seed), ClusterError> {
     let now = OffsetDateTime::now_utc();
     let authority = RootAuthority::create(now)?;
-    let mut cluster = swarm::create(&authority, request.spec.clone());
+    let mut cluster = swarm::create(&authority, request.spec.clone(), Timestamp::at(now));
     cluster.data_path_port = if request.data_path_port == 0 {
         objects::Cluster::DEFAULT_DATA_PATH_PORT
     } else {

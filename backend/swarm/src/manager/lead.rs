@@ -1,25 +1,28 @@
 //! What a leader does beside answering: one of these exists while its manager leads.
 //!
-//! Tasks, all in its tracker and ended by its token: the dispatcher's; `roles`; `rotation`; the control loops.
+//! Tasks, all in its tracker and ended by its token: the dispatcher's; `roles`; `rotation`; `renew_network_keys`; the control loops.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::look::look;
 use super::roles::{RoleStep, decide, forget_strangers, observe};
-use crate::Status;
 use crate::ca::rotation;
 use crate::dispatcher::service::wait_for;
 use crate::dispatcher::{Dispatcher, LogBroker};
-use crate::objects::{Cluster, Network, Node, NodeId, Object};
+use crate::objects::{Cluster, Network, Node, NodeId, Object, Timestamp};
 use crate::raft::RaftNode;
 use crate::store::Transaction;
+use crate::{Status, network_keys};
 
 /// How long to leave a step alone that could not be done.
 const RETRY: Duration = Duration::from_millis(500);
+/// The clock may be set: nobody sleeps longer without looking at it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// A cluster to make.
 #[derive(Debug, Clone)]
@@ -57,6 +60,7 @@ impl Lead {
         let lead = Self { dispatcher, broker: LogBroker::new(raft.replica().clone()), tracker, end };
         lead.spawn(roles(raft.clone(), node_id, lead.dispatcher.clone()));
         lead.spawn(rotate(raft.clone()));
+        lead.spawn(renew_network_keys(raft.clone()));
         lead.spawn(look(raft));
         Ok(Arc::new(lead))
     }
@@ -149,4 +153,37 @@ async fn rotate(raft: Arc<RaftNode>) {
             () = tokio::time::sleep(RETRY), if gone_on.is_err() => {}
         }
     }
+}
+
+/// Gives the networks another key whenever the newest has been that for long enough, whoever led meanwhile.
+async fn renew_network_keys(raft: Arc<RaftNode>) {
+    loop {
+        let due = raft.replica().view(|view| view.cluster().map(|cluster| network_keys::due(cluster)));
+        let left = due.map_or(LONGEST_SLEEP, |due| {
+            Duration::from_nanos(
+                u64::try_from((due - Timestamp::at(OffsetDateTime::now_utc())).0).unwrap_or(0),
+            )
+            .min(LONGEST_SLEEP)
+        });
+        if !left.is_zero() {
+            tokio::time::sleep(left).await;
+            continue;
+        }
+        if let Err(error) = raft.update(renew_due_keys).await {
+            tracing::warn!(%error, "the networks' keys were not renewed, and will be");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Looked at again within the transaction: another leader may have been first.
+fn renew_due_keys(tx: &mut Transaction<'_>) -> Result<(), Status> {
+    let Some(cluster) = tx.cluster() else { return Ok(()) };
+    let now = Timestamp::at(OffsetDateTime::now_utc());
+    if network_keys::due(cluster) > now {
+        return Ok(());
+    }
+    let mut cluster = cluster.as_ref().clone();
+    network_keys::renew(&mut cluster, now);
+    tx.update(cluster).map_err(Status::from)
 }

@@ -18,6 +18,8 @@ pub struct Cluster {
     pub network_keys: Vec<EncryptionKey>,
     /// Counts the network keys ever made.
     pub lamport_clock: u64,
+    /// When the newest of them were made.
+    pub network_keys_renewed_at: Timestamp,
     /// Certificates of nodes that were removed, by node id, until they would have expired.
     pub blocked_certificates: BTreeMap<String, BlockedCertificate>,
     /// What a manager's keys on disk are encrypted with. Empty: managers unlock themselves.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// The index in the raft log at which an object was last written. Who updates an object says the
 /// version that was read, and is refused when another write came between.
@@ -42,6 +43,10 @@ impl Duration {
 }
 
 impl Timestamp {
+    pub fn at(time: OffsetDateTime) -> Self {
+        Self(i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX))
+    }
+
     /// Whether no time was ever put down.
     pub fn is_unset(self) -> bool {
         self.0 == 0

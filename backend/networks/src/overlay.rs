@@ -14,7 +14,7 @@
 //! peer that moved, is as good as once. The switch outlives this process by its path; see [`Switch::open`].
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::bridge::{Plug, configure_plug};
@@ -26,6 +26,8 @@ use crate::netns::NetNs;
 pub const PORT: u16 = 4789;
 /// What VXLAN adds to a packet over IPv4: Ethernet 14, IP 20, UDP 8, VXLAN 8.
 const OVERHEAD: u32 = 50;
+/// And over IPv6, whose header is longer.
+const OVERHEAD_V6: u32 = 70;
 const BRIDGE: &str = "br0";
 const TUNNEL: &str = "vxlan0";
 
@@ -37,7 +39,7 @@ pub struct Overlay {
     /// The switch's own addresses, one per subnet.
     pub gateways: Vec<Cidr>,
     /// This host's address towards the others.
-    pub local: Ipv4Addr,
+    pub local: IpAddr,
     /// UDP port; [`PORT`] unless the cluster chose otherwise.
     pub port: u16,
     /// Largest packet of the link between hosts, in bytes.
@@ -48,8 +50,14 @@ impl Overlay {
     /// Largest packet of a container: what is left of the underlay's, 1450 of 1500.
     #[must_use]
     pub fn mtu(&self) -> u32 {
-        self.underlay_mtu.saturating_sub(OVERHEAD)
+        self.underlay_mtu.saturating_sub(overhead(self.local))
     }
+}
+
+/// What a network's packets grow by on their way between hosts, in bytes, where hosts have such addresses.
+#[must_use]
+pub fn overhead(local: IpAddr) -> u32 {
+    if local.is_ipv4() { OVERHEAD } else { OVERHEAD_V6 }
 }
 
 /// A container of another host.
@@ -59,8 +67,8 @@ pub struct Peer {
     pub ip: IpAddr,
     /// Its hardware address.
     pub mac: Mac,
-    /// Its host's address.
-    pub host: Ipv4Addr,
+    /// Its host's address, of the same family as [`Overlay::local`].
+    pub host: IpAddr,
 }
 
 /// Why the overlay driver failed.

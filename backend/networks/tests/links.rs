@@ -123,7 +123,7 @@ fn a_tunnel_carries_packets_between_two_hosts() {
         let vxlan = Vxlan {
             id: 4097,
             port: 4789,
-            local: Some(Ipv4Addr::new(192, 168, 9, own)),
+            local: Some(Ipv4Addr::new(192, 168, 9, own).into()),
             link: Some(eth0),
             learning: true,
             answers_for_neighbours: false,
@@ -132,7 +132,7 @@ fn a_tunnel_carries_packets_between_two_hosts() {
         let vx0 = route.index_of("vx0").unwrap();
         let everybody = Ipv4Addr::new(192, 168, 9, other);
         let changes = Changes::new()
-            .add_forwarding(vx0, Mac::ZERO, everybody)
+            .add_forwarding(vx0, Mac::ZERO, everybody.into())
             .add_address(vx0, cidr(&format!("10.77.0.{own}/24")));
         route.apply(changes).unwrap();
     }

@@ -35,7 +35,7 @@ fn overlay(at: usize) -> Overlay {
     Overlay {
         id: NETWORK,
         gateways: vec![cidr("10.77.0.1/24")],
-        local: host_address(at),
+        local: host_address(at).into(),
         port: PORT,
         underlay_mtu: 1500,
     }
@@ -55,7 +55,7 @@ fn container(world: &World, switch: &Switch, name: &str, ip: Ipv4Addr) -> NetNs 
 }
 
 fn peer(ip: Ipv4Addr, at: usize) -> Peer {
-    Peer { ip: ip.into(), mac: Mac::of_ipv4(ip), host: host_address(at) }
+    Peer { ip: ip.into(), mac: Mac::of_ipv4(ip), host: host_address(at).into() }
 }
 
 /// Everything that passes the host's `eth0`, as tcpdump sees it.

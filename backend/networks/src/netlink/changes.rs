@@ -1,7 +1,7 @@
 //! What can be asked of rtnetlink: each method appends one message, and the whole list goes
 //! to the kernel in one write.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use super::exchange::Step;
@@ -294,24 +294,24 @@ impl Changes {
 
     /// Tells a VXLAN link behind which host a hardware address lives; [`Mac::ZERO`] adds a
     /// host to those that get every broadcast.
-    pub fn add_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+    pub fn add_forwarding(self, vxlan: u32, mac: Mac, host: IpAddr) -> Self {
         let mut message = neighbour_message(NEW_NEIGHBOUR, AF_BRIDGE, vxlan, SELF);
-        message.attr(1, &host.octets()).attr(2, &mac.0);
+        message.attr(1, &octets(host)).attr(2, &mac.0);
         self.step(format!("add forwarding of {mac} to {host}"), message)
     }
 
     /// Tells a VXLAN link behind which host a hardware address lives now, whatever it knew before.
-    pub fn set_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+    pub fn set_forwarding(self, vxlan: u32, mac: Mac, host: IpAddr) -> Self {
         let header = neighbour_header(AF_BRIDGE, vxlan, SELF);
         let mut message = Message::new(NEW_NEIGHBOUR, flag::CREATE | flag::REPLACE, &header);
-        message.attr(1, &host.octets()).attr(2, &mac.0);
+        message.attr(1, &octets(host)).attr(2, &mac.0);
         self.step(format!("set forwarding of {mac} to {host}"), message)
     }
 
     /// Removes a forwarding entry.
-    pub fn delete_forwarding(self, vxlan: u32, mac: Mac, host: Ipv4Addr) -> Self {
+    pub fn delete_forwarding(self, vxlan: u32, mac: Mac, host: IpAddr) -> Self {
         let mut message = neighbour_message(DELETE_NEIGHBOUR, AF_BRIDGE, vxlan, SELF);
-        message.attr(1, &host.octets()).attr(2, &mac.0);
+        message.attr(1, &octets(host)).attr(2, &mac.0);
         self.step(format!("delete forwarding of {mac} to {host}"), message)
     }
 }
@@ -385,8 +385,15 @@ fn describe_vxlan(data: &mut Message, vxlan: &Vxlan) {
         .attr(15, &vxlan.port.to_be_bytes())
         .attr_u8(7, u8::from(vxlan.learning))
         .attr_u8(11, u8::from(vxlan.answers_for_neighbours));
-    if let Some(local) = vxlan.local {
-        data.attr(4, &local.octets());
+    match vxlan.local {
+        Some(IpAddr::V4(local)) => {
+            data.attr(4, &local.octets());
+        }
+        // Without checksums (IFLA_VXLAN_UDP_ZERO_CSUM6_TX and _RX), as over IPv4.
+        Some(IpAddr::V6(local)) => {
+            data.attr(17, &local.octets()).attr_u8(19, 1).attr_u8(20, 1);
+        }
+        None => {}
     }
     if let Some(link) = vxlan.link {
         data.attr_u32(3, link);

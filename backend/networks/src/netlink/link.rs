@@ -1,7 +1,7 @@
 //! Links: what one is made of, and what one looks like.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use crate::netns::NetNs;
@@ -150,8 +150,9 @@ pub struct Vxlan {
     pub id: u32,
     /// UDP port, 4789 by the book.
     pub port: u16,
-    /// Source address of the tunnel.
-    pub local: Option<Ipv4Addr>,
+    /// Source address of the tunnel. What arrives by the other family of addresses is not the tunnel's: the kernel has a socket
+    /// for each.
+    pub local: Option<IpAddr>,
     /// Index of the link the tunnel leaves by.
     pub link: Option<u32>,
     /// Learn where hardware addresses live from what arrives.

@@ -4,7 +4,7 @@
 //! Registers are four bytes each here, `R0` upwards (`NFT_REG32_00…`), so that a key of several
 //! fields is loaded side by side.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Family;
 use super::set::{NAME_LENGTH, padded_name};
@@ -173,6 +173,11 @@ impl Rule {
         self.load_meta(meta::IN_NAME, R0).compare(R0, true, &padded_name(link))
     }
 
+    /// Arrived on another link than this.
+    pub fn arrives_on_other_than(self, link: &str) -> Self {
+        self.load_meta(meta::IN_NAME, R0).compare(R0, false, &padded_name(link))
+    }
+
     /// Arrived on a link of this set.
     pub fn arrives_on_any(self, set: &str) -> Self {
         self.load_meta(meta::IN_NAME, R0).lookup(set, false, None)
@@ -241,6 +246,18 @@ impl Rule {
         self.load_payload(base::NETWORK, which.offset(), 4, R0).mask(R0, &mask.to_be_bytes()).compare(
             R0,
             false,
+            &network.to_be_bytes(),
+        )
+    }
+
+    /// Goes to an IPv6 address in `network`/`prefix`.
+    pub fn goes_to_v6(self, network: Ipv6Addr, prefix: u8) -> Self {
+        const DESTINATION: u32 = 24;
+        let mask = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+        let network = network.to_bits() & mask;
+        self.load_payload(base::NETWORK, DESTINATION, 16, R0).mask(R0, &mask.to_be_bytes()).compare(
+            R0,
+            true,
             &network.to_be_bytes(),
         )
     }

@@ -17,9 +17,8 @@ use crate::config::LogFormat;
 use crate::container::record::now;
 use crate::golang::quote;
 
-/// Others' rooms speak only when something is wrong.
-const OTHERS: &str =
-    "h2=warn,hyper=warn,hyper_util=warn,openraft=warn,reqwest=warn,rustls=warn,tonic=warn,tower=warn";
+/// Others' rooms speak only when something is wrong. To boringtun a quiet link is an error.
+const OTHERS: &str = "boringtun=off,h2=warn,hyper=warn,hyper_util=warn,openraft=warn,reqwest=warn,rustls=warn,tonic=warn,tower=warn";
 
 /// Changes how much is said.
 pub struct Level {

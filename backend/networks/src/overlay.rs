@@ -206,10 +206,7 @@ impl Switch {
         let known = neighbours.into_iter().filter(|neighbour| neighbour.link == tunnel);
         let peer = |neighbour: Neighbour| {
             let of_it = |entry: &&Neighbour| entry.link == tunnel && entry.mac == neighbour.mac;
-            match hosts.iter().find(of_it)?.ip {
-                IpAddr::V4(host) => Some(Peer { ip: neighbour.ip, mac: neighbour.mac, host }),
-                IpAddr::V6(_) => None,
-            }
+            Some(Peer { ip: neighbour.ip, mac: neighbour.mac, host: hosts.iter().find(of_it)?.ip })
         };
         Ok(known.filter_map(peer).collect())
     }

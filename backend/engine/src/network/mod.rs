@@ -4,11 +4,12 @@
 //! Modes `host` and `container:…` never reach this room: the container's own room handles them.
 //!
 //! Begin with [`service`]; one verb per file: `create`, `remove`, `join`, `leave`, `connect`, `restore`. A swarm's networks are in
-//! `overlay`, its routing mesh in `mesh`.
+//! `overlay`, what encrypts them in `encryption`, its routing mesh in `mesh`.
 
 mod connect;
 mod create;
 mod default_bridge;
+mod encryption;
 mod gateway;
 mod guests;
 mod inspect;
@@ -37,6 +38,7 @@ use crate::id::Id;
 
 pub use connect::{Connected, DisconnectError};
 pub use create::CreateError;
+pub use encryption::Sealing;
 pub use inspect::{FilterError, Filters, Inspected, filters};
 pub use join::JoinError;
 pub use leave::LeaveError;
@@ -44,6 +46,7 @@ pub use mesh::{Mesh, protocol};
 pub use names::{LinkError, link};
 pub use overlay::{Scene, Underlay};
 pub use record::is_predefined;
+pub use record::option::ENCRYPTED;
 pub use remove::RemoveError;
 pub use service::{NetworkService, OpenError};
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bollard_stubs::models;
 use drydock_networks::balance::{Balancer, Virtual};
-use drydock_networks::overlay::{Overlay, OverlayError, Peer, Switch};
+use drydock_networks::overlay::{Overlay, OverlayError, Peer, Switch, overhead};
 use drydock_networks::{Cidr, NetNs};
 
 use super::record::{Driver, Record, Subnet, option};
@@ -57,6 +57,7 @@ pub struct Overlays {
 #[derive(Debug)]
 struct Line {
     switch: Arc<Switch>,
+    is_encrypted: bool,
     /// Those that the switch has been told of.
     peers: Vec<Peer>,
 }
@@ -76,6 +77,10 @@ pub enum PartError {
     NoUnderlay,
     #[error("network {0} has no VXLAN network identifier")]
     NoNumber(String),
+    #[error("no manager has said what this node's encrypted networks are sealed with")]
+    NoKey,
+    #[error(transparent)]
+    Tunnel(#[from] drydock_tunnel::TunnelError),
     #[error(transparent)]
     Switch(#[from] OverlayError),
 }
@@ -125,8 +130,19 @@ fn subnet(config: &models::IpamConfig) -> Option<Subnet> {
     })
 }
 
+impl Overlays {
+    pub(super) fn underlay(&self) -> Option<Underlay> {
+        self.underlay
+    }
+
+    /// Whether this host has a part in an encrypted network.
+    pub(super) fn is_any_encrypted(&self) -> bool {
+        self.lines.values().any(|line| line.is_encrypted)
+    }
+}
+
 impl Inner {
-    fn overlays(&self) -> MutexGuard<'_, Overlays> {
+    pub(super) fn overlays(&self) -> MutexGuard<'_, Overlays> {
         self.overlays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,6 +204,7 @@ impl Inner {
                 tracing::warn!(network.id = %id, %error, "cannot remove a network's record");
             }
         }
+        self.keep_tunnel(&self.overlays());
     }
 
     /// This is who is on a network now.
@@ -238,16 +255,28 @@ impl Inner {
         }
         let underlay = overlays.underlay.ok_or(PartError::NoUnderlay)?;
         let gateway = |subnet: &Subnet| Cidr::new(subnet.gateway?, subnet.cidr.prefix());
+        let (is_encrypted, mtu) = (record.is_encrypted(), self.mtu_towards(underlay.local));
+        let (local, mtu): (IpAddr, u32) = if is_encrypted {
+            (self.sealed_address(underlay)?.into(), mtu.saturating_sub(drydock_tunnel::OVERHEAD))
+        } else {
+            (underlay.local.into(), mtu)
+        };
+        let asked = record.mtu().map_or(u32::MAX, |mtu| mtu.saturating_add(overhead(local)));
         let overlay = Overlay {
             id: record.number().ok_or_else(|| PartError::NoNumber(record.name.clone()))?,
             gateways: record.subnets.iter().filter_map(gateway).collect(),
-            local: underlay.local,
+            local,
             port: underlay.port,
-            underlay_mtu: self.mtu_towards(underlay.local).min(record.mtu().map_or(u32::MAX, |mtu| mtu + 50)),
+            underlay_mtu: mtu.min(asked),
         };
         let path = self.switch_path(&record.id);
-        let switch = Arc::new(Switch::create(self.host.namespace(), &path, &overlay)?);
-        overlays.lines.insert(record.id.clone(), Line { switch: switch.clone(), peers: Vec::new() });
+        let switch = Switch::create(self.host.namespace(), &path, &overlay).inspect_err(|_| {
+            // One that was made for this switch alone.
+            self.keep_tunnel(&overlays);
+        })?;
+        let switch = Arc::new(switch);
+        let line = Line { switch: switch.clone(), is_encrypted, peers: Vec::new() };
+        overlays.lines.insert(record.id.clone(), line);
         drop(overlays);
         self.tell_peers(&record.id);
         Ok(switch)
@@ -258,7 +287,7 @@ impl Inner {
         self.spares.folder().join(format!("1-{}", &id.as_str()[..10]))
     }
 
-    fn mtu_towards(&self, local: Ipv4Addr) -> u32 {
+    pub(super) fn mtu_towards(&self, local: Ipv4Addr) -> u32 {
         let link = self.host.link_of(local.into()).ok().flatten();
         link.map_or(USUAL_MTU, |link| link.mtu.min(USUAL_MTU))
     }
@@ -299,8 +328,13 @@ impl Inner {
         self.forget_unwanted();
         for record in records {
             self.take_over_rules(&record.id);
-            let opened = Switch::open(&self.switch_path(&record.id))
-                .and_then(|switch| Ok(Line { peers: switch.peers()?, switch: Arc::new(switch) }));
+            let opened = Switch::open(&self.switch_path(&record.id)).and_then(|switch| {
+                Ok(Line {
+                    peers: switch.peers()?,
+                    switch: Arc::new(switch),
+                    is_encrypted: record.is_encrypted(),
+                })
+            });
             let mut overlays = self.overlays();
             overlays.taken_over.insert(record.id.clone());
             match opened {

@@ -26,6 +26,8 @@ pub mod option {
     pub const LINK_PREFIX: &str = "com.docker.network.container_iface_prefix";
     /// The numbers of an overlay network, one per subnet.
     pub const VXLAN_IDS: &str = "com.docker.network.driver.overlay.vxlanid_list";
+    /// An overlay network that nobody between the nodes reads.
+    pub const ENCRYPTED: &str = "encrypted";
     /// The host's link below a macvlan or ipvlan network.
     pub const PARENT: &str = "parent";
     pub const MACVLAN_MODE: &str = "macvlan_mode";

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::connect::{Connected, DisconnectError};
 use super::create::{CreateError, Created};
 use super::default_bridge::{DefaultBridge, OptionsError};
+use super::encryption::{Encryption, Sealing};
 use super::inspect::{Filters, Inspected};
 use super::join::JoinError;
 use super::leave::{LeaveError, Remains};
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub host_gateways: Vec<String>,
     pub remains: mpsc::UnboundedSender<Remains>,
     pub overlays: Mutex<Overlays>,
+    pub encryption: Mutex<Encryption>,
     /// Of containers on a swarm's networks.
     pub balances: Mutex<HashMap<Id, Balance>>,
     pub mesh: Mutex<super::mesh::Present>,
@@ -111,6 +113,7 @@ impl NetworkService {
             host_gateways: config.host_gateway_ips.clone(),
             remains,
             overlays: Mutex::default(),
+            encryption: Mutex::default(),
             balances: Mutex::default(),
             mesh: Mutex::default(),
             shown: Arc::default(),
@@ -232,17 +235,20 @@ impl NetworkService {
         }
     }
 
-    /// What a swarm's managers say: the networks that this node has a part in, who is on them, and the routing mesh.
+    /// What a swarm's managers say: the networks that this node has a part in, who is on them, what encrypted ones are sealed with, and the
+    /// routing mesh.
     pub async fn follow(
         &self,
         underlay: Underlay,
         networks: Vec<models::Network>,
         scenes: Vec<(Id, Scene)>,
+        sealing: Sealing,
         mesh: Option<Mesh>,
     ) {
         let inner = self.inner.clone();
         let following = move || {
             inner.know(underlay, networks.iter().filter_map(Record::of_swarm).collect());
+            inner.seal(Some(sealing));
             scenes.into_iter().for_each(|(id, scene)| inner.show(&id, scene));
             inner.set_mesh(mesh.as_ref());
         };
@@ -257,6 +263,7 @@ impl NetworkService {
         let leaving = move || {
             inner.set_mesh(None);
             inner.want_no_overlay();
+            inner.seal(None);
         };
         if let Err(error) = tokio::task::spawn_blocking(leaving).await {
             tracing::error!(%error, "networks of the swarm that was left stay");

@@ -6,6 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use drydock_networks::Cidr;
 use drydock_networks::balance::{Entry, Virtual};
 use drydock_networks::netlink::Mac;
@@ -13,12 +15,14 @@ use drydock_networks::overlay::Peer;
 use drydock_swarm::api;
 use drydock_swarm::dispatcher::Landscape;
 use drydock_swarm::dispatcher::landscape::{Scenery, ServicePlace, TaskPlace};
-use drydock_swarm::objects::{Network, NetworkAttachment, Node, NodeId, PublishMode};
+use drydock_swarm::network_keys;
+use drydock_swarm::objects::{EncryptionKey, Network, NetworkAttachment, Node, NodeId, PublishMode};
+use drydock_tunnel::{Key, Neighbour};
 use tokio::sync::{Mutex, watch};
 
 use crate::engine::Engine;
 use crate::id::Id;
-use crate::network::{Mesh, Scene, Underlay, protocol};
+use crate::network::{ENCRYPTED, Mesh, Scene, Sealing, Underlay, protocol};
 
 /// What was heard last, and who wants to know when a plain container has left a network.
 #[derive(Debug, Default)]
@@ -39,10 +43,18 @@ struct Own {
     id: NodeId,
     underlay: Underlay,
     attachments: Vec<NetworkAttachment>,
+    /// What encrypted networks are sealed with.
+    keys: Vec<Key>,
 }
 
 impl Fabric {
-    pub async fn hear_of_node(&self, engine: &Engine, node: &Node, data_path: Option<IpAddr>) {
+    pub async fn hear_of_node(
+        &self,
+        engine: &Engine,
+        node: &Node,
+        data_path: Option<IpAddr>,
+        keys: &[EncryptionKey],
+    ) {
         let Some(IpAddr::V4(local)) = data_path else {
             return tracing::warn!("overlay networks need an IPv4 address to advertise or --data-path-addr");
         };
@@ -51,6 +63,7 @@ impl Fabric {
             id: node.id.clone(),
             underlay: Underlay { local, port },
             attachments: node.attachments.clone(),
+            keys: network_keys::of(keys, network_keys::DATA).filter_map(key).collect(),
         };
         engine.networks.ensure_gateway().await;
         let mut heard = self.heard.lock().await;
@@ -93,10 +106,27 @@ impl Heard {
     async fn tell(&self, engine: &Engine) {
         let Some(own) = &self.own else { return };
         let networks = self.networks.iter().map(|network| api::network(network)).collect();
-        let scenes = self.others.networks.iter().filter_map(|scenery| {
-            Some((Id::of_swarm(scenery.network_id.as_str())?, scene(scenery, &own.id)))
+        let scenes = self.known().filter_map(|(network, scenery)| {
+            let scene = scene(scenery, &own.id, host_in(network));
+            Some((Id::of_swarm(scenery.network_id.as_str())?, scene))
         });
-        engine.networks.follow(own.underlay, networks, scenes.collect(), self.mesh(own)).await;
+        let (scenes, sealing) = (scenes.collect(), self.sealing(own));
+        engine.networks.follow(own.underlay, networks, scenes, sealing, self.mesh(own)).await;
+    }
+
+    /// Who is on the networks that were heard of: where a node is, only its network says.
+    fn known(&self) -> impl Iterator<Item = (&Network, &Scenery)> {
+        let network =
+            |scenery: &Scenery| self.networks.iter().find(|network| network.id == scenery.network_id);
+        self.others.networks.iter().filter_map(move |scenery| Some((network(scenery)?.as_ref(), scenery)))
+    }
+
+    fn sealing(&self, own: &Own) -> Sealing {
+        let encrypted = self.known().filter(|(network, _)| is_encrypted(network));
+        let mut neighbours: Vec<Neighbour> = encrypted.flat_map(|(_, scenery)| neighbours(scenery)).collect();
+        neighbours.sort_unstable();
+        neighbours.dedup();
+        Sealing { node: own.id.to_string(), keys: own.keys.clone(), neighbours }
     }
 
     /// The mesh, once the node has an address in its network.
@@ -112,12 +142,41 @@ impl Heard {
     }
 }
 
+fn is_encrypted(network: &Network) -> bool {
+    network.spec.options.as_ref().is_some_and(|options| options.contains_key(ENCRYPTED))
+}
+
+fn key(key: &EncryptionKey) -> Option<Key> {
+    Some(Key { number: key.lamport_time, secret: STANDARD.decode(&key.key).ok()? })
+}
+
+/// The nodes on a network, where their tunnels end.
+fn neighbours(scenery: &Scenery) -> impl Iterator<Item = Neighbour> {
+    let tasks = scenery.tasks.iter().map(|task| (&task.node_id, &task.node_address));
+    let nodes = scenery.nodes.iter().map(|node| (&node.node_id, &node.node_address));
+    tasks
+        .chain(nodes)
+        .filter_map(|(node, host)| Some(Neighbour { node: node.to_string(), host: host.parse().ok()? }))
+}
+
+/// Where a network's packets for a node are sent: to the node, or into the tunnel.
+fn host_in(network: &Network) -> HostOf {
+    if is_encrypted(network) {
+        |node, _| Some(drydock_tunnel::address_of(node.as_str()).into())
+    } else {
+        |_, address| address.parse().ok()
+    }
+}
+
+/// By a node's id and its own address.
+type HostOf = fn(&NodeId, &str) -> Option<IpAddr>;
+
 /// A network as this node's containers need to know it.
-fn scene(scenery: &Scenery, own: &NodeId) -> Scene {
+fn scene(scenery: &Scenery, own: &NodeId, host: HostOf) -> Scene {
     let tasks = scenery.tasks.iter().filter(|task| task.node_id != *own);
-    let tasks = tasks.flat_map(|task| peers(&task.addresses, &task.node_address));
+    let tasks = tasks.flat_map(|task| peers(&task.addresses, host(&task.node_id, &task.node_address)));
     let nodes = scenery.nodes.iter().filter(|node| node.node_id != *own);
-    let nodes = nodes.flat_map(|node| peers(&node.addresses, &node.node_address));
+    let nodes = nodes.flat_map(|node| peers(&node.addresses, host(&node.node_id, &node.node_address)));
     let services = scenery.services.iter().filter_map(|service| {
         let address = ipv4(service.virtual_address.as_deref()?)?;
         Some(Virtual { address, backends: backends(scenery, service) })
@@ -125,8 +184,8 @@ fn scene(scenery: &Scenery, own: &NodeId) -> Scene {
     Scene { peers: tasks.chain(nodes).collect(), services: services.collect(), names: names(scenery) }
 }
 
-fn peers(addresses: &[String], host: &str) -> Vec<Peer> {
-    let Ok(host) = host.parse() else { return Vec::new() };
+fn peers(addresses: &[String], host: Option<IpAddr>) -> Vec<Peer> {
+    let Some(host) = host else { return Vec::new() };
     let peer = |ip: Ipv4Addr| Peer { ip: ip.into(), mac: Mac::of_ipv4(ip), host };
     addresses.iter().filter_map(|text| ipv4(text)).map(peer).collect()
 }
@@ -253,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_service_has_its_own_address_and_its_running_tasks_stand_behind_it() {
-        let scene = scene(&scenery(Some("10.0.1.2/24")), &"a".into());
+        let scene = scene(&scenery(Some("10.0.1.2/24")), &"a".into(), host_in(&Network::default()));
         assert_eq!(named(&scene, "web"), ["10.0.1.2"]);
         assert_eq!(named(&scene, "www"), ["10.0.1.2"]);
         assert_eq!(named(&scene, "tasks.web"), ["10.0.1.3", "10.0.1.4"]);
@@ -265,9 +324,35 @@ mod tests {
 
     #[test]
     fn without_an_address_of_its_own_a_service_is_its_tasks() {
-        let scene = scene(&scenery(None), &"a".into());
+        let scene = scene(&scenery(None), &"a".into(), host_in(&Network::default()));
         assert_eq!(named(&scene, "web"), ["10.0.1.3", "10.0.1.4"]);
         assert!(scene.services.is_empty());
+    }
+
+    #[test]
+    fn the_peers_of_an_encrypted_network_are_in_the_tunnel() {
+        let mut network = Network { id: "net".into(), ..Network::default() };
+        let hosts = |network: &Network| {
+            let peers = scene(&scenery(None), &"a".into(), host_in(network)).peers;
+            peers.iter().map(|peer| peer.host).collect::<Vec<_>>()
+        };
+        let clear: IpAddr = "192.0.2.2".parse().unwrap();
+        assert_eq!(hosts(&network), [clear; 2]);
+        network.spec.options = Some([(ENCRYPTED.to_owned(), String::new())].into());
+        let sealed: IpAddr = drydock_tunnel::address_of("b").into();
+        assert_eq!(hosts(&network), [sealed; 2]);
+        let own = Own {
+            id: "a".into(),
+            underlay: Underlay { local: Ipv4Addr::LOCALHOST, port: 4789 },
+            attachments: Vec::new(),
+            keys: Vec::new(),
+        };
+        let mut heard = Heard::default();
+        heard.others.networks = vec![scenery(None)];
+        assert_eq!(heard.sealing(&own).neighbours, [], "nobody said that it is encrypted");
+        heard.networks = vec![Arc::new(network)];
+        let neighbour = |node: &str| Neighbour { node: node.into(), host: Ipv4Addr::new(192, 0, 2, 2) };
+        assert_eq!(heard.sealing(&own).neighbours, [neighbour("a"), neighbour("b")]);
     }
 
     #[test]

@@ -51,9 +51,9 @@ impl Executor for Runner {
         self.0.upgrade().map(|engine| describe::describe(&engine)).unwrap_or_default()
     }
 
-    async fn configure(&self, node: &Node, data_path: Option<IpAddr>, _keys: &[EncryptionKey]) {
+    async fn configure(&self, node: &Node, data_path: Option<IpAddr>, keys: &[EncryptionKey]) {
         if let Some(engine) = self.0.upgrade() {
-            engine.fabric.hear_of_node(&engine, node, data_path).await;
+            engine.fabric.hear_of_node(&engine, node, data_path, keys).await;
         }
     }
 

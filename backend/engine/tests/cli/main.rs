@@ -38,6 +38,7 @@ mod streams;
 mod surface;
 mod survival;
 mod swarm;
+mod swarm_encrypted;
 mod swarm_networks;
 mod transfers;
 mod trust;

@@ -166,11 +166,3 @@ fn what_a_spec_leaves_open_is_filled_in_for_each_task() {
         lines == [format!("web-1 {node}"), format!("web-2 {node}")]
     });
 }
-
-#[test]
-fn encryption_between_nodes_is_refused_before_anything_is_promised() {
-    let machine = swarm();
-    let said = machine.docker(["network", "create", "-d", "overlay", "-o", "encrypted", "net"]).fails(1);
-    assert!(said.contains("not implemented"), "{said}");
-    assert!(!machine.docker(["network", "ls"]).ok().contains("net "));
-}

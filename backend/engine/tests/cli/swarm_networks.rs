@@ -8,7 +8,7 @@ use crate::machine::Machine;
 const SERVE: &str = "hostname > /data/index.html; exec httpd -f -p 80 -h /data";
 
 /// Machines of one swarm; the first is its manager.
-fn swarm(lan: &Lan, count: u8) -> Vec<Machine> {
+pub fn swarm(lan: &Lan, count: u8) -> Vec<Machine> {
     let machines = lan.machines(count);
     machines[0].docker(["swarm", "init", "--advertise-addr", &address(0)]).ok();
     let token = machines[0].docker(["swarm", "join-token", "-q", "worker"]).ok();
@@ -20,7 +20,7 @@ fn swarm(lan: &Lan, count: u8) -> Vec<Machine> {
 }
 
 #[track_caller]
-fn until_replicas(manager: &Machine, service: &str, replicas: &str) {
+pub fn until_replicas(manager: &Machine, service: &str, replicas: &str) {
     manager.until(&format!("{service} has {replicas}"), |manager| {
         let filter = format!("name={service}");
         manager.docker(["service", "ls", "--filter", &filter, "--format", "{{.Replicas}}"]).ok() == replicas
@@ -35,7 +35,7 @@ fn serve(manager: &Machine, mode: [&str; 2]) {
 }
 
 /// The container of a service's only task on this machine.
-fn container(machine: &Machine, service: &str) -> String {
+pub fn container(machine: &Machine, service: &str) -> String {
     let filter = format!("label=com.docker.swarm.service.name={service}");
     machine.docker(["ps", "-q", "--filter", &filter]).ok()
 }
@@ -52,7 +52,7 @@ fn addresses(machine: &Machine, from: &str, name: &str) -> Vec<String> {
 }
 
 /// Who answers by a name, asked so often, from a container of the machine.
-fn answers(machine: &Machine, from: &str, name: &str, times: usize) -> Vec<String> {
+pub fn answers(machine: &Machine, from: &str, name: &str, times: usize) -> Vec<String> {
     let found = addresses(machine, from, name);
     let [address, ..] = found.as_slice() else { return Vec::new() };
     // By number: a busybox without libraries cannot ask for names here.

@@ -53,9 +53,6 @@ pub async fn create(engine: &Engine, request: NetworkCreateRequest) -> ApiResult
     if engine.networks.resolve(&request.name).is_ok() {
         return Err(ApiError::conflict(format!("network with name {} already exists", request.name)));
     }
-    if request.options.as_ref().is_some_and(|options| options.contains_key("encrypted")) {
-        return Err(ApiError::not_implemented("encryption between nodes (-o encrypted)"));
-    }
     wish(engine, Wish::CreateNetwork { spec: request }).await.map(Some)
 }
 

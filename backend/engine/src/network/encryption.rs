@@ -27,7 +27,7 @@ pub struct Sealing {
 pub struct Encryption {
     sealing: Option<Sealing>,
     tunnel: Option<Tunnel>,
-    /// Whether rules that another process of this engine left were looked for.
+    /// Whether nothing is left of a tunnel that is gone, or that could not be made: neither this process's nor an earlier one's.
     is_swept: bool,
 }
 
@@ -52,7 +52,9 @@ impl Encryption {
         let tunnel = match self.tunnel.take() {
             Some(tunnel) if *tunnel.place() == place => tunnel,
             other => {
-                other.map_or(Ok(()), Tunnel::close).map_err(TunnelError::Link)?;
+                // Its rules stay until those of the next replace them: switches that send may be there.
+                drop(other);
+                self.is_swept = false;
                 let namespace = NetNs::own().map_err(|source| TunnelError::Device { source })?;
                 let tunnel = Tunnel::open(namespace, place)?;
                 tunnel.connect(&sealing.neighbours, &sealing.keys);

@@ -254,16 +254,18 @@ impl Inner {
             return Ok(line.switch.clone());
         }
         let underlay = overlays.underlay.ok_or(PartError::NoUnderlay)?;
+        let id = record.number().ok_or_else(|| PartError::NoNumber(record.name.clone()))?;
         let gateway = |subnet: &Subnet| Cidr::new(subnet.gateway?, subnet.cidr.prefix());
         let (is_encrypted, mtu) = (record.is_encrypted(), self.mtu_towards(underlay.local));
         let (local, mtu): (IpAddr, u32) = if is_encrypted {
-            (self.sealed_address(underlay)?.into(), mtu.saturating_sub(drydock_tunnel::OVERHEAD))
+            let sealed = self.sealed_address(underlay).inspect_err(|_| self.keep_tunnel(&overlays))?;
+            (sealed.into(), mtu.saturating_sub(drydock_tunnel::OVERHEAD))
         } else {
             (underlay.local.into(), mtu)
         };
         let asked = record.mtu().map_or(u32::MAX, |mtu| mtu.saturating_add(overhead(local)));
         let overlay = Overlay {
-            id: record.number().ok_or_else(|| PartError::NoNumber(record.name.clone()))?,
+            id,
             gateways: record.subnets.iter().filter_map(gateway).collect(),
             local,
             port: underlay.port,

@@ -62,6 +62,10 @@ fn has_tunnel(machine: &Machine) -> bool {
     says(machine, "ip", &["-o", "link"]).contains(LINK)
 }
 
+fn has_rules(machine: &Machine) -> bool {
+    says(machine, "nft", &["list", "tables"]).contains("encrypted")
+}
+
 #[test]
 fn an_encrypted_network_leads_to_services_of_other_nodes_and_nobody_between_reads_it() {
     let lan = Lan::new();
@@ -98,7 +102,7 @@ fn an_encrypted_network_leads_to_services_of_other_nodes_and_nobody_between_read
     nodes[0].until("the network is free", |node| node.docker(["network", "rm", "net"]).code == 0);
     for node in &nodes {
         node.until("no tunnel is left", |node| !has_tunnel(node));
-        node.until("nor its rules", |node| !says(node, "nft", &["list", "tables"]).contains("encrypted"));
+        node.until("nor its rules", |node| !has_rules(node));
         assert!(!says(node, "ip", &["-6", "route"]).contains("fd64:"), "nor a route");
         let switches = std::fs::read_dir(node.path("exec/netns")).expect("namespaces").flatten();
         let switches = switches.filter(|entry| entry.file_name().to_string_lossy().starts_with("1-"));
@@ -147,6 +151,7 @@ fn without_a_tun_device_an_encrypted_network_says_what_is_missing() {
     nodes[0].docker(["network", "create", "-d", "overlay", "--attachable", "-o", "encrypted", "net"]).ok();
     let said = nodes[0].docker(["run", "--rm", "--network", "net", "busybox", "true"]).fails(125);
     assert!(said.contains("/dev/net/tun") && said.contains("load the kernel's module tun"), "{said}");
+    assert!(!has_tunnel(&nodes[0]) && !has_rules(&nodes[0]), "nothing of it is left");
     nodes[0].docker(["network", "create", "-d", "overlay", "--attachable", "clear"]).ok();
     nodes[0].docker(["run", "--rm", "--network", "clear", "busybox", "true"]).ok();
 }

@@ -1,7 +1,7 @@
 //! What the reader can do on the session page. Each says when it fails.
 
 use drydock_browser::timer::Timeout;
-use drydock_browser::window;
+use drydock_browser::{now, window};
 use drydock_model::session::Change;
 use drydock_model::workspace::{Action, Direction, Key};
 use drydock_wire::session::Terminal;
@@ -177,16 +177,13 @@ impl Desk {
         Ok(key)
     }
 
-    /// Which terminals nodes have; an empty screen gets the first.
+    /// Which terminals nodes have; an empty screen gets that of the first node.
     pub(super) async fn look_for_terminals(self, nodes: Vec<String>) {
         for node in nodes {
             let is_empty = self.workspace.with_untracked(|workspace| workspace.panes.is_empty());
-            if is_empty && !self.read_only {
-                if let Ok(key) = self.nth_terminal(&node, 1).await
-                    && self.workspace.with_untracked(|workspace| workspace.panes.is_empty())
-                {
-                    self.arrange(Action::Show(key.clone()));
-                    self.focus(&key);
+            if (is_empty || self.may_greet_anew(&node)) && !self.read_only {
+                if let Ok(key) = self.nth_terminal(&node, 1).await {
+                    self.greet(key);
                 }
             } else if let Ok(terminals) = api::terminals(&self.id(), &node).await {
                 let first = terminals.first().map(|terminal| terminal.id.clone());
@@ -196,6 +193,38 @@ impl Desk {
                 }
             }
         }
+    }
+
+    fn greet(self, key: Key) {
+        let greeted = self.greeted.with_value(Clone::clone);
+        let is_empty = self.workspace.with_untracked(|workspace| workspace.panes.is_empty());
+        let replaced = match greeted {
+            _ if is_empty => {
+                self.greeted.set_value(Some((key.clone(), now())));
+                None
+            }
+            Some((shown, at)) if self.may_greet_anew(&key.node) => {
+                self.greeted.set_value(Some((key.clone(), at)));
+                Some(shown)
+            }
+            _ => return,
+        };
+        self.arrange(Action::Show(key.clone()));
+        if let Some(shown) = replaced {
+            self.arrange(Action::Close(shown));
+        }
+        self.focus(&key);
+    }
+
+    /// A session's first nodes come in any order, within moments: whether this one comes before the one that is shown, and nothing
+    /// else is.
+    fn may_greet_anew(self, node: &str) -> bool {
+        const MOMENTS: i64 = 5_000;
+        let is_first =
+            self.model.with_untracked(|model| model.nodes.first().is_some_and(|first| first.name == node));
+        let Some((shown, at)) = self.greeted.with_value(Clone::clone) else { return false };
+        let is_alone = self.workspace.with_untracked(|workspace| workspace.keys().eq([&shown]));
+        is_first && is_alone && shown.node != node && now() - at < MOMENTS
     }
 
     fn add_known(self, node: &str, terminal: Terminal) {

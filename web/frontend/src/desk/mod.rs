@@ -21,6 +21,7 @@ use drydock_model::recent;
 use drydock_model::session::{Change, Model, Phase};
 use drydock_model::shapes::Chosen;
 use drydock_model::workspace::{Action, Key, Workspace};
+use drydock_wire::lab::Progress;
 use leptos::prelude::*;
 
 use crate::component::toast::{self, Say};
@@ -64,6 +65,8 @@ pub struct Desk {
     /// Milliseconds since 1970, every second.
     pub clock: State<i64>,
     pub say: Say,
+    /// The terminal that was shown to an empty screen, and when.
+    greeted: Kept<Option<(Key, i64)>>,
     seats: Kept<Seats>,
     held: Kept<Vec<Held>>,
 }
@@ -94,6 +97,7 @@ pub fn provide(session: String, read_only: bool) -> Desk {
         font_size: State::new(remembered::font_size()),
         clock: State::new(now()),
         say: toast::say(),
+        greeted: Kept::new(None),
         seats: Kept::new(Seats::default()),
         held: Kept::new(Vec::new()),
     };
@@ -149,6 +153,10 @@ impl Desk {
                 self.change(Change::Snapshot(session));
                 if is_first {
                     self.first_look();
+                } else if self.model.with_untracked(|model| model.lab.is_some())
+                    && let Ok(progress) = self.newest_progress().await
+                {
+                    self.change(Change::Progress(progress));
                 }
             }
             Err(trouble) if trouble.is_missing() => {
@@ -178,12 +186,24 @@ impl Desk {
     }
 
     async fn fetch_lesson(self, lab: String) {
-        match (api::lab(&lab).await, api::lab_progress(&self.id()).await) {
+        match (api::lab(&lab).await, self.newest_progress().await) {
             (Ok(lab), progress) => {
                 let heard = self.model.with_untracked(|model| model.progress.clone());
                 self.lesson.set(Some(Lesson::new(lab, progress.unwrap_or(heard))));
             }
             (Err(trouble), _) => self.say.failure(trouble),
+        }
+    }
+
+    async fn newest_progress(self) -> Result<Progress, api::Trouble> {
+        let heard = || self.model.with_untracked(|model| model.progress.clone());
+        loop {
+            let before = heard();
+            let answer = api::lab_progress(&self.id()).await;
+            // An event may have overtaken the answer.
+            if heard() == before {
+                return answer;
+            }
         }
     }
 

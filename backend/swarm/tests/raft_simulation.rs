@@ -14,6 +14,7 @@ use std::time::Duration;
 use drydock_swarm::Random;
 use drydock_swarm::identity::SealKey;
 use drydock_swarm::objects::{Object, Secret};
+use drydock_swarm::raft::node::Return;
 use drydock_swarm::raft::{Io, Manager, RaftId, RaftNode, Reach, Settings, Types, seed_this_thread};
 use openraft::error::{
     Fatal, NetworkError, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError, Unreachable,
@@ -190,6 +191,7 @@ impl Voyage {
             reach: Reach::default(),
             io: Io::Inline,
             force_new_cluster: false,
+            return_from: Return::Away,
         };
         let node = RaftNode::start(settings, Links { from: id, sea: self.sea.clone() }).await.unwrap();
         lock(&self.sea).nodes.insert(id, node);

@@ -24,10 +24,7 @@ pub async fn fetch_root(address: &str, token: &JoinToken, source: Source) -> Res
         .map_err(|error| Status::new(Code::Unknown, error.to_string()))?;
     if root.digest() != *token.digest() {
         let expected: String = token.digest().iter().map(|byte| format!("{byte:02x}")).collect();
-        return Err(Status::new(
-            Code::Unknown,
-            format!("remote CA does not match fingerprint. Expected: {expected}"),
-        ));
+        return Err(Status::plain(format!("remote CA does not match fingerprint. Expected: {expected}")));
     }
     Ok(root)
 }

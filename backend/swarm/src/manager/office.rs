@@ -24,6 +24,7 @@ use crate::dispatcher::calls::{
 use crate::dispatcher::{Dispatcher, LogBroker};
 use crate::identity::SealKey;
 use crate::objects::{ManagerStatus, NodeId, ObservedRole};
+use crate::raft::node::Return;
 use crate::raft::{self, Io, Links, RaftId, RaftNode, Reach, StartError};
 use crate::store::View;
 use crate::wire::{Gate, Leader, Peer, Pool, Routes, Server, await_leader, no_leader};
@@ -50,6 +51,7 @@ pub struct ManagerSettings {
     /// The cluster to make, when there is none.
     pub seed: Option<Seed>,
     pub force_new_cluster: bool,
+    pub return_from: Return,
 }
 
 /// Why a manager did not start.
@@ -96,6 +98,7 @@ impl Manager {
                 reach,
                 io: Io::Aside,
                 force_new_cluster: settings.force_new_cluster,
+                return_from: settings.return_from,
             },
             links,
         )

@@ -19,6 +19,7 @@ use crate::dispatcher::service::wait_for;
 use crate::identity::files::FilesError;
 use crate::identity::{Identity, Role, SealKey, UnlockKey, random};
 use crate::objects::Object;
+use crate::raft::node::Return;
 use crate::raft::{FrameError, RaftId};
 
 /// How long to wait before a manager is started again.
@@ -44,6 +45,7 @@ enum SuperviseError {
 pub(super) async fn supervise(shared: Arc<Shared>, seed: Option<Seed>, force_new_cluster: bool) {
     let mut identity = shared.credentials.watch();
     let mut is_forced = force_new_cluster;
+    let mut return_from = Return::Away;
     while !shared.end.is_cancelled() {
         if identity.borrow_and_update().subject.role == Role::Worker {
             wipe(&shared);
@@ -53,19 +55,26 @@ pub(super) async fn supervise(shared: Arc<Shared>, seed: Option<Seed>, force_new
             }
             continue;
         }
-        match start(&shared, seed.clone(), is_forced).await {
+        match start(&shared, seed.clone(), is_forced, return_from).await {
             Ok(manager) => {
                 is_forced = false;
+                return_from = Return::Away;
                 shared.trouble.send_replace(None);
                 shared.manager.send_replace(Some(manager.clone()));
                 while_manager(&shared, &manager, &mut identity).await;
                 shared.manager.send_replace(None);
+                if *manager.raft().failed().borrow() {
+                    return_from = Return::BrokenDisk;
+                }
                 manager.stop().await;
             }
             Err(error) => {
                 let words = crate::raft::chain(&error);
-                tracing::warn!(error = words, "the manager did not start, and will be started again");
-                shared.trouble.send_replace(Some(words));
+                // It may be so for hours: what is said once need not be said twice a second.
+                let is_new = shared.trouble.send_replace(Some(words.clone())).as_ref() != Some(&words);
+                if is_new {
+                    tracing::warn!(error = words, "the manager did not start, and will be started again");
+                }
                 tokio::select! {
                     () = shared.end.cancelled() => return,
                     () = tokio::time::sleep(RETRY) => {}
@@ -83,7 +92,7 @@ async fn while_manager(shared: &Shared, manager: &Manager, identity: &mut watch:
         () = async { _ = identity.wait_for(|identity| identity.subject.role == Role::Worker).await } => {}
         () = async { _ = failed.wait_for(|failed| *failed).await } => {
             shared.trouble.send_replace(Some("the raft log cannot be written".to_owned()));
-            tokio::time::sleep(RETRY).await;
+            tracing::error!("the raft log cannot be written: the manager steps out until it can");
         }
         () = follow_lock(shared, manager) => {}
     }
@@ -93,6 +102,7 @@ async fn start(
     shared: &Shared,
     seed: Option<Seed>,
     force_new_cluster: bool,
+    return_from: Return,
 ) -> Result<Arc<Manager>, SuperviseError> {
     let listen = shared.settings().listen_addr.clone();
     let listener = TcpListener::bind(&listen).await.map_err(SuperviseError::Listen)?;
@@ -112,6 +122,7 @@ async fn start(
         remotes: shared.remotes.clone(),
         seed,
         force_new_cluster,
+        return_from,
     };
     let manager = Manager::start(settings).await.map_err(|error| SuperviseError::Manager(Box::new(error)))?;
     if let Some(key) = next_raft_key {

@@ -117,6 +117,19 @@ impl Frames {
         Ok(())
     }
 
+    /// Whether so many bytes beside the file reach the disk. They are taken back.
+    pub fn try_room(&self, bytes: usize) -> Result<(), FrameError> {
+        let path = self.path.with_extension("room");
+        let write = || -> io::Result<()> {
+            let mut file = options().truncate(true).open(&path)?;
+            file.write_all(&vec![0; bytes])?;
+            file.sync_all()
+        };
+        let written = write();
+        let _ = fs::remove_file(&path);
+        written.map_err(|cause| self.failed("append to", cause))
+    }
+
     /// Bytes in the file.
     pub fn len(&self) -> u64 {
         self.length

@@ -21,6 +21,9 @@ use crate::identity::SealKey;
 /// Beyond this many bytes of dead records the file is rewritten when entries are purged.
 const GARBAGE_LIMIT: u64 = 64 * 1024;
 
+/// What must be free on a disk that was full, bytes.
+const ROOM: usize = 1024 * 1024;
+
 /// Where the disk is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Io {
@@ -159,6 +162,17 @@ impl Log {
     pub fn is_pristine(&self) -> bool {
         let inner = self.lock();
         inner.state.vote.is_none() && inner.state.last.is_none()
+    }
+
+    /// For a member that could not write: whether there is room again, in bytes that are more than any batch. It comes back
+    /// as one that follows: a leader that finds itself in its own vote would be heard before it had written anything.
+    pub(super) fn stand_back(&self) -> Result<(), FrameError> {
+        let mut inner = self.lock();
+        inner.frames.try_room(ROOM)?;
+        if let Some(vote) = &mut inner.state.vote {
+            vote.committed = false;
+        }
+        Ok(())
     }
 
     pub(super) fn last(&self) -> Option<LogId> {

@@ -62,12 +62,23 @@ pub struct Settings {
     pub io: Io,
     /// Make a cluster of one out of what is on disk.
     pub force_new_cluster: bool,
+    pub return_from: Return,
+}
+
+/// What was before a member's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Return {
+    /// Nothing, or a process that ended: it takes up what it was.
+    #[default]
+    Away,
+    /// It could not write: it begins only when it can, and leads only when it is elected.
+    BrokenDisk,
 }
 
 /// Why a member did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the raft log cannot be opened")]
+    #[error("the raft log cannot be used")]
     Log(#[source] FrameError),
     #[error("the raft snapshot cannot be opened")]
     Snapshot(#[source] FrameError),
@@ -113,7 +124,7 @@ impl RaftNode {
     where
         N: openraft::RaftNetworkFactory<Types>,
     {
-        let Settings { folder, key, next_key, id, manager, reach, io, force_new_cluster: forced } = settings;
+        let Settings { folder, key, next_key, id, manager, reach, io, .. } = settings;
         let replica = Replica::new();
         let log = Log::open(&folder, key.clone(), io);
         let log = match (log, &next_key) {
@@ -121,13 +132,16 @@ impl RaftNode {
             (log, _) => log,
         };
         let log = log.map_err(StartError::Log)?;
+        if settings.return_from == Return::BrokenDisk {
+            log.stand_back().map_err(StartError::Log)?;
+        }
         let snapshots = Snapshots::below(&folder, key);
         if let Some(next) = next_key {
             log.rekey(next.clone()).map_err(StartError::Log)?;
             snapshots.rekey(next).map_err(StartError::Snapshot)?;
         }
         let machine = Machine::open(replica.clone(), snapshots.clone(), io).map_err(StartError::Snapshot)?;
-        if forced {
+        if settings.force_new_cluster {
             force_new_cluster(&log, &machine, id, manager).map_err(StartError::Force)?;
         }
         let config = Arc::new(config().validate().map_err(StartError::Config)?);

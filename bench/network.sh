@@ -79,8 +79,11 @@ bare() {
 }
 
 median() { sort --general-numeric-sort | awk '{ line[NR] = $0 } END { print line[int((NR + 1) / 2)] }'; }
-milliseconds() { local began; began=$(date +%s%N); "$@" >/dev/null; echo "$(( ($(date +%s%N) - began) / 1000 ))" | awk '{ print $1 / 1000 }'; }
-api() { curl --silent --fail --output /dev/null --unix-socket "$scratch/$1.sock" --request "$2" "http://d$3" "${@:4}"; }
+# api NAME METHOD PATH …: milliseconds until the answer; starting curl takes several times as long.
+api() {
+    curl --silent --fail --output /dev/null --write-out '%{time_total}\n' --unix-socket "$scratch/$1.sock" --request "$2" "http://d$3" "${@:4}" |
+        awk '{ print $1 * 1000 }'
+}
 
 engine ours "$dist/bin/drydock-engine"
 PATH="$peers/usr/sbin:$peers/usr/bin:$PATH" engine dockerd "$peers/usr/sbin/dockerd"
@@ -94,8 +97,8 @@ for _ in $(seq "$rounds"); do
         within "$client" "$bench" send "$web:5001" "$seconds" >>"$scratch/$name.bridge"
         within "${engine_pid[$name]}" "$bench" send 127.0.0.1:8080 "$seconds" >>"$scratch/$name.port"
         within "$client" "$bench" ask 127.0.0.11:53 web "$seconds" >>"$scratch/$name.names"
-        milliseconds api "$name" POST /networks/create --header 'Content-Type: application/json' --data '{"Name":"n"}' >>"$scratch/$name.create"
-        milliseconds api "$name" DELETE /networks/n >>"$scratch/$name.rm"
+        api "$name" POST /networks/create --header 'Content-Type: application/json' --data '{"Name":"n"}' >>"$scratch/$name.create"
+        api "$name" DELETE /networks/n >>"$scratch/$name.rm"
     done
 done
 for name in ours dockerd; do

@@ -73,7 +73,8 @@ bare() {
     within "${bare_pid[web]}" ip address add 10.200.0.2/24 dev eth0
     within "${bare_pid[client]}" ip address add 10.200.0.3/24 dev eth0
     : >"$scratch/bare.listen"
-    within "${bare_pid[web]}" "$bench" listen 0.0.0.0:5001 >"$scratch/bare.listen" &
+    # Not by `within`: what is to be ended is the listener, not a shell around it.
+    nsenter --target "${bare_pid[web]}" --net "$bench" listen 0.0.0.0:5001 >"$scratch/bare.listen" &
     pids+=("$!")
     until grep --quiet listening "$scratch/bare.listen"; do kill -0 "$!"; done
 }

@@ -138,3 +138,22 @@ async fn a_manager_that_is_cut_off_is_shown_unreachable_and_another_leads() {
     .await;
     gateway.end().await;
 }
+
+#[tokio::test]
+async fn a_services_port_leads_to_its_task_at_the_host_of_every_node() {
+    let gateway = Gateway::start().await;
+    let play = gateway.session(&[("stack_name", "3-managers-2-workers")]).await;
+    let nodes = play.ready().await;
+    let create = "docker service create -q --name web -p 8080:80 whoami";
+    play.run(&nodes[0].name, create).await;
+    for node in &nodes {
+        let host = format!("{}-8080.direct.localhost", node.proxy_host);
+        let page = eventually(async || {
+            let answer = gateway.at_host(&host, "/").await;
+            (answer.status() == 200).then_some(answer)
+        });
+        let page = page.await.text().await.unwrap();
+        assert!(page.contains("Hostname"), "{}: {page}", node.hostname);
+    }
+    gateway.end().await;
+}

@@ -10,7 +10,7 @@ async fn converges(order: &str) {
     let swarm = Swarm::of("5-managers").await;
     let create = format!(
         "service create -d -q --name web --replicas {REPLICAS} --stop-signal KILL --update-order {order} \
-         --update-parallelism 1 --update-delay 2s --update-monitor 200ms --env VERSION=1 alpine sleep 1d"
+         --update-parallelism 1 --update-delay 4s --update-monitor 200ms --env VERSION=1 alpine sleep 1d"
     );
     swarm.docker(0, &create).await.ok();
     swarm.runs("web", REPLICAS).await;

@@ -36,8 +36,6 @@ enum SuperviseError {
     Settings(#[source] super::settings::SettingsError),
     #[error("the raft log cannot be sealed with another key")]
     Seal(#[source] FrameError),
-    #[error("the node is ending")]
-    Ending,
     #[error("{0}")]
     Manager(#[source] Box<ManagerError>),
 }
@@ -197,7 +195,7 @@ async fn follow_lock(shared: &Shared, manager: &Manager) {
         if let Ok(wanted) = manager.raft().replica().view(issue::unlock_key) {
             let unlock: Option<UnlockKey> = wanted.key.as_deref().and_then(|key| key.parse().ok());
             if !is_locked_with(shared, unlock.as_ref()) {
-                match lock(shared, manager, unlock, wanted.version).await {
+                match lock(shared, manager, unlock, wanted.version) {
                     Ok(()) => tracing::info!("the manager's key file is locked as the cluster wants it"),
                     Err(error) => {
                         let error = crate::raft::chain(&error);
@@ -220,7 +218,9 @@ fn is_locked_with(shared: &Shared, unlock: Option<&UnlockKey>) -> bool {
 
 /// Writes the key file anew. A raft key that lay open until now is worth nothing once there is a lock: somebody may have a copy
 /// of it. What is sealed with it is sealed with another one; after a crash in between, the next start goes on from the file.
-async fn lock(
+///
+/// Waits for the disk without awaiting: a manager that is stopped in the middle must not leave its log being rewritten under the next.
+fn lock(
     shared: &Shared,
     manager: &Manager,
     unlock: Option<UnlockKey>,
@@ -231,7 +231,7 @@ async fn lock(
         (keys.unlock.is_none(), keys.key.next_raft_key.clone())
     };
     if let Some(key) = unfinished {
-        reseal(shared, manager, key).await?;
+        reseal(shared, manager, key)?;
     }
     let next = (lay_open && unlock.is_some()).then(SealKey::generate);
     shared
@@ -242,15 +242,13 @@ async fn lock(
         })
         .map_err(SuperviseError::Key)?;
     match next {
-        Some(key) => reseal(shared, manager, key).await,
+        Some(key) => reseal(shared, manager, key),
         None => Ok(()),
     }
 }
 
 /// Seals log and snapshot with a key that the key file names as the next one.
-async fn reseal(shared: &Shared, manager: &Manager, key: SealKey) -> Result<(), SuperviseError> {
-    let (raft, next) = (manager.raft().clone(), key.clone());
-    let rekeyed = tokio::task::spawn_blocking(move || raft.rekey(next)).await;
-    rekeyed.map_err(|_| SuperviseError::Ending)?.map_err(SuperviseError::Seal)?;
+fn reseal(shared: &Shared, manager: &Manager, key: SealKey) -> Result<(), SuperviseError> {
+    manager.raft().rekey(key.clone()).map_err(SuperviseError::Seal)?;
     settle_raft_key(shared, key).map_err(SuperviseError::Key)
 }

@@ -57,9 +57,9 @@ swarm() {
         words+=("192.168.78.$at=$!=$folder/d.sock")
     done
     "$bench" swarm bench:latest "${words[@]}" | sed "s/^/$name: /"
-    sleep 3
     on "$scratch/$name/1/d.sock" service rm web >/dev/null
-    until [ -z "$(on "$scratch/$name/2/d.sock" ps --all --quiet)" ]; do sleep 0.1; done
+    for at in 1 2; do until [ -z "$(on "$scratch/$name/$at/d.sock" ps --all --quiet)" ]; do sleep 0.1; done; done
+    sleep 5
     echo "$name: an idle manager $(pss "$(cat "$scratch/$name/1/process")") KiB PSS, a worker $(pss "$(cat "$scratch/$name/2/process")") (aim 12288)"
     throughput "$name" || echo "$name: overlay networks do not work here"
     for at in $(seq "$nodes"); do

@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
+use crate::quiet::Activity;
+
 /// Messages kept for `--since`; moby keeps as many.
 const RING: usize = 256;
 /// How far a slow listener may lag before it misses messages.
@@ -53,13 +55,21 @@ struct Inner {
     ring: Mutex<VecDeque<Arc<Message>>>,
     live: broadcast::Sender<Arc<Message>>,
     published: AtomicU64,
+    activity: Activity,
 }
 
 impl Default for Events {
     fn default() -> Self {
         let (live, _) = broadcast::channel(LAG);
         let ring = Mutex::new(VecDeque::with_capacity(RING));
-        Self { inner: Arc::new(Inner { ring, live, published: AtomicU64::new(0) }) }
+        Self {
+            inner: Arc::new(Inner {
+                ring,
+                live,
+                published: AtomicU64::new(0),
+                activity: Activity::default(),
+            }),
+        }
     }
 }
 
@@ -81,6 +91,7 @@ impl Events {
             time_nano: now.as_nanos() as i64,
         });
         self.inner.published.fetch_add(1, Ordering::Relaxed);
+        self.inner.activity.noted();
         let mut ring = self.inner.ring.lock().expect("no holder of the ring panics");
         if ring.len() == RING {
             ring.pop_front();
@@ -88,6 +99,11 @@ impl Events {
         ring.push_back(message.clone());
         // Sent under the ring's lock, so that a subscriber sees each message exactly once.
         let _ = self.inner.live.send(message);
+    }
+
+    /// Where it is noted that the engine does something: each message is, and whoever does what has no message notes it himself.
+    pub fn activity(&self) -> Activity {
+        self.inner.activity.clone()
     }
 
     /// How many messages there have been.

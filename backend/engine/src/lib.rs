@@ -25,6 +25,7 @@ pub mod logging;
 pub mod metrics;
 pub mod network;
 pub mod pidfile;
+pub mod quiet;
 pub mod reload;
 pub mod settings;
 pub mod shutdown;

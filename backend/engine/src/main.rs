@@ -16,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const PROGRAM: &str = "drydock-engine";
+/// Threads that answer; what waits for the kernel or a disk has others.
+const WORKERS: u8 = 2;
 
 fn main() -> ExitCode {
     let given = match Given::parse(std::env::args().skip(1)) {
@@ -81,10 +83,12 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 }
 
 fn run(config: Config, sources: Sources, tls: Option<tokio_rustls::TlsAcceptor>) -> Result<()> {
+    // As many as there are threads that do most of the work.
+    drydock_sys::memory::share_arenas(WORKERS);
     let level = logging::begin(&config.log_level, config.live.debug, config.log_format);
     tracing::info!("Starting up");
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKERS.into())
         .thread_stack_size(512 << 10)
         .enable_all()
         .build()
@@ -133,7 +137,8 @@ async fn serve(
         tokio::spawn(metrics::serve(listener, engine.clone(), stop.clone()));
     }
     tracing::info!("Daemon has completed initialization");
-    let door = Door { router: api::router(engine.clone()), oldest };
+    let activity = engine.events.activity();
+    let door = Door { router: api::router(engine.clone()), oldest, activity };
     let serving = tokio::spawn(listen::serve(listeners, door, tls, stop.clone()));
     for host in &hosts {
         tracing::info!("API listen on {}", address(host));

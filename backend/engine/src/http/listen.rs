@@ -25,8 +25,8 @@ use tower::ServiceExt;
 use crate::config::Host;
 use crate::golang::os_error;
 use crate::http::hangup::Hangup;
-use crate::http::quiet::Activity;
 use crate::http::version::{self, ApiVersion};
+use crate::quiet::Activity;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -150,13 +150,14 @@ pub struct Door {
     pub router: Router,
     /// The oldest version of the API that is spoken.
     pub oldest: ApiVersion,
+    pub activity: Activity,
 }
 
 /// Serves on all listeners until `stop`.
 pub async fn serve(listeners: Vec<Listener>, door: Door, tls: Option<TlsAcceptor>, stop: CancellationToken) {
     let listeners: Arc<[Listener]> = listeners.into();
     let connections = TaskTracker::new();
-    let activity = Activity::default();
+    let activity = door.activity.clone();
     let quiet = tokio::spawn(activity.clone().give_memory_back_when_quiet());
     let loops: Vec<_> = (0..listeners.len())
         .map(|index| {

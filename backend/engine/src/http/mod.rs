@@ -2,6 +2,5 @@
 
 pub mod hangup;
 pub mod listen;
-pub mod quiet;
 pub mod tls;
 pub mod version;

@@ -53,6 +53,7 @@ impl Executor for Runner {
 
     async fn configure(&self, node: &Node, data_path: Option<IpAddr>, keys: &[EncryptionKey]) {
         if let Some(engine) = self.0.upgrade() {
+            engine.events.activity().noted();
             engine.fabric.hear_of_node(&engine, node, data_path, keys).await;
         }
     }
@@ -60,12 +61,14 @@ impl Executor for Runner {
     /// Secrets and configs are looked at when a task needs them.
     async fn assets_changed(&self, assets: &Assets) {
         if let Some(engine) = self.0.upgrade() {
+            engine.events.activity().noted();
             engine.fabric.hear_of_networks(&engine, assets.networks()).await;
         }
     }
 
     async fn landscape_changed(&self, landscape: &Landscape) {
         if let Some(engine) = self.0.upgrade() {
+            engine.events.activity().noted();
             engine.fabric.hear_of_others(&engine, landscape.clone()).await;
         }
     }

@@ -51,7 +51,7 @@ struct Inner {
 struct State {
     vote: Option<Vote>,
     purged: Option<LogId>,
-    entries: BTreeMap<u64, Vec<u8>>,
+    entries: BTreeMap<u64, Box<[u8]>>,
     /// Id of the newest entry, or of the last purged one when there is none.
     last: Option<LogId>,
 }
@@ -76,7 +76,8 @@ impl State {
         match record {
             Record::Vote(vote) => self.vote = Some(vote),
             Record::Entry { id, text } => {
-                self.entries.insert(id.index, text.into_bytes());
+                // Without what the text had room for: it was written into a buffer that doubled.
+                self.entries.insert(id.index, text.into_bytes().into());
                 self.last = Some(id);
             }
             Record::Cut(from) => {

@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod datagrams;
 pub mod device_filter;
 pub mod fds;
 pub mod keyring;

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod bundle;
 mod device;
 mod fence;
 mod key;

@@ -15,8 +15,10 @@ use boringtun::noise::{Packet, Tunn, TunnResult};
 use crate::key::Key;
 use crate::outbox::Outbox;
 
-/// Larger than any packet that passes, with what sealing adds.
-pub(crate) const LARGEST: usize = 16 * 1024;
+/// As long as IPv6 can be: what passes depends on the link between hosts.
+pub(crate) const LARGEST_PACKET: usize = 40 + u16::MAX as usize;
+/// The largest packet with more than sealing adds.
+pub(crate) const LARGEST: usize = LARGEST_PACKET + 64;
 
 pub(crate) struct Peer {
     pub node: String,
@@ -59,7 +61,7 @@ impl Peer {
         if let Some(first) = ties.first_mut()
             && newest.as_ref() != Some(&first.key)
         {
-            let mut buffer = [0; LARGEST];
+            let mut buffer = vec![0; LARGEST];
             let asked = first.tunn.format_handshake_initiation(&mut buffer, false);
             post(asked, outbox);
         }
@@ -81,6 +83,10 @@ impl Peer {
 
     /// Opens a datagram; the packet in it, if there is one. Answers go to the outbox.
     pub fn open<'a>(&self, datagram: &[u8], buffer: &'a mut [u8], outbox: &mut Outbox) -> Option<&'a [u8]> {
+        if datagram.len() > buffer.len() {
+            // Longer than what anybody seals, and than boringtun bears.
+            return None;
+        }
         let mut ties = self.ties();
         let tie = match Tunn::parse_incoming_packet(datagram).ok()? {
             // Under which key it is only the keys tell.
@@ -188,7 +194,7 @@ mod tests {
 
         /// Carries datagrams to and fro until there are no more; what packets came out at either side.
         fn carry(&self, mut from: usize, mut outbox: Outbox) -> Vec<(usize, Vec<u8>)> {
-            let (mut buffer, mut came) = ([0; LARGEST], Vec::new());
+            let (mut buffer, mut came) = (vec![0; LARGEST], Vec::new());
             loop {
                 let mut answers = Outbox::default();
                 for datagram in outbox.datagrams() {
@@ -203,7 +209,7 @@ mod tests {
         }
 
         fn send(&self, from: usize, word: u8) -> Vec<(usize, Vec<u8>)> {
-            let (mut buffer, mut outbox) = ([0; LARGEST], Outbox::default());
+            let (mut buffer, mut outbox) = (vec![0; LARGEST], Outbox::default());
             self.peers[from].seal(&packet(word), &mut buffer, &mut outbox);
             self.carry(from, outbox)
         }
@@ -229,7 +235,7 @@ mod tests {
         let greeting = pair.use_keys(1, &[key(1)]);
         pair.carry(1, greeting);
         assert!(pair.passes_both_ways());
-        let (mut buffer, mut sealed, mut answers) = ([0; LARGEST], Outbox::default(), Outbox::default());
+        let (mut buffer, mut sealed, mut answers) = (vec![0; LARGEST], Outbox::default(), Outbox::default());
         pair.peers[0].seal(&packet(9), &mut buffer, &mut sealed);
         let mut datagram = sealed.datagrams().next().unwrap().to_vec();
         assert!(datagram.len() == packet(9).len() + 32 && !datagram.ends_with(&[9]));
@@ -238,11 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_packet_passes_and_a_longer_datagram_is_dropped() {
+        let mut pair = Pair::new();
+        pair.use_keys(0, &[key(1)]);
+        let greeting = pair.use_keys(1, &[key(1)]);
+        pair.carry(1, greeting);
+        let mut largest = packet(9);
+        largest.resize(LARGEST_PACKET, 9);
+        largest[4..6].copy_from_slice(&u16::MAX.to_be_bytes());
+        let (mut buffer, mut sealed, mut answers) = (vec![0; LARGEST], Outbox::default(), Outbox::default());
+        pair.peers[0].seal(&largest, &mut buffer, &mut sealed);
+        let datagram = sealed.datagrams().next().unwrap();
+        let mut longer = datagram.to_vec();
+        longer.resize(LARGEST + 1, 0);
+        assert_eq!(pair.peers[1].open(&longer, &mut buffer, &mut answers), None);
+        assert_eq!(pair.peers[1].open(datagram, &mut buffer, &mut answers), Some(&largest[..]));
+    }
+
+    #[test]
     fn a_packet_waits_for_the_first_handshake() {
         let mut pair = Pair::new();
         // As to a node that has not heard of this one yet: it says nothing of the greeting.
         let unheard = pair.use_keys(0, &[key(1)]);
-        let (mut buffer, mut asked) = ([0; LARGEST], Outbox::default());
+        let (mut buffer, mut asked) = (vec![0; LARGEST], Outbox::default());
         pair.peers[0].seal(&packet(5), &mut buffer, &mut asked);
         assert_eq!((unheard.datagrams().count(), asked.datagrams().count()), (1, 0), "asked once");
         let greeting = pair.use_keys(1, &[key(1)]);
@@ -272,7 +296,7 @@ mod tests {
         let mut pair = Pair::new();
         pair.use_keys(0, &[key(1)]);
         let greeting = pair.use_keys(1, &[key(2)]);
-        let (mut buffer, mut answers) = ([0; LARGEST], Outbox::default());
+        let (mut buffer, mut answers) = (vec![0; LARGEST], Outbox::default());
         let datagram = greeting.datagrams().next().unwrap();
         assert_eq!(pair.peers[0].open(datagram, &mut buffer, &mut answers), None);
         assert_eq!(answers.datagrams().count(), 0);

@@ -2,9 +2,12 @@
 //!
 //! One reads the link and seals, and lets handshakes be repeated and renewed; the other reads the socket and opens. Threads of their own, because a
 //! packet costs more to seal than to wait for, and the engine's answers shall not wait for packets. Both end with the value.
+//!
+//! What a packet costs is for the most part its own way through the kernel, so both take as many at a time as are there: those sealed for one peer are
+//! sent in one call, and those opened are written to the link in one ([`crate::bundle`]). Nobody waits for more to come.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,12 +18,17 @@ use drydock_networks::NetNs;
 use drydock_networks::netlink::NetlinkError;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use drydock_sys::datagrams::{self, MOST_BYTES};
+use drydock_sys::tun::HEADER;
+
 use crate::address::address_of;
+use crate::bundle::Bundle;
+use crate::device::{self, Device};
+use crate::fence;
 use crate::key::Key;
-use crate::outbox::Outbox;
-use crate::peer::LARGEST;
+use crate::outbox::{Outbox, Run};
+use crate::peer::{LARGEST, LARGEST_PACKET, Peer};
 use crate::peers::{Neighbour, Peers};
-use crate::{device, fence};
 
 /// WireGuard's usual port.
 pub const PORT: u16 = 51820;
@@ -30,6 +38,8 @@ pub const OVERHEAD: u32 = 60;
 pub const LINK: &str = "drydock-wg";
 /// How often handshakes and signs of life are looked after; WireGuard's own timers are of seconds.
 const TICK: Duration = Duration::from_millis(250);
+/// Bytes of sealed packets that wait to be opened.
+const BUFFER: usize = 4 << 20;
 /// The least that IPv6 works with.
 const LEAST_MTU: u32 = 1280;
 
@@ -91,7 +101,7 @@ impl std::fmt::Debug for Tunnel {
 struct Shared {
     place: Place,
     own: Ipv6Addr,
-    device: OwnedFd,
+    device: Device,
     socket: UdpSocket,
     /// Readable once the threads are to end.
     end: OwnedFd,
@@ -105,6 +115,11 @@ impl Tunnel {
         fence::shut(&namespace, place.port).map_err(TunnelError::Fence)?;
         let refused = |source| TunnelError::Socket { local: place.local, source };
         let socket = namespace.bind_udp(SocketAddrV4::new(place.local, PORT).into()).map_err(refused)?;
+        widen(&socket);
+        // Without it each is received by itself.
+        if let Err(error) = datagrams::receive_together(socket.as_fd()) {
+            tracing::debug!(%error, "sealed packets are received one by one");
+        }
         let mtu = place.underlay_mtu.saturating_sub(OVERHEAD).max(LEAST_MTU);
         let device = device::make(&namespace, &place, mtu)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -187,17 +202,34 @@ impl Shared {
     }
 
     fn send(&self, host: Ipv4Addr, outbox: &Outbox) {
-        for datagram in outbox.datagrams() {
-            while let Err(error) = self.socket.send_to(datagram, SocketAddrV4::new(host, PORT)) {
-                if error.kind() == io::ErrorKind::WouldBlock
-                    && self.wait(self.socket.as_fd(), PollFlags::OUT, None).is_some()
-                {
-                    continue;
+        outbox.runs().for_each(|run| self.send_run(host, run));
+    }
+
+    fn send_run(&self, host: Ipv4Addr, run: Run<'_>) {
+        let size = u16::try_from(run.size).unwrap_or(u16::MAX);
+        let to = SocketAddrV4::new(host, PORT);
+        while let Err(error) = datagrams::send(self.socket.as_fd(), run.bytes, size, to) {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                match self.wait(self.socket.as_fd(), PollFlags::OUT, None) {
+                    Some(()) => continue,
+                    None => return,
                 }
-                // Lost, as any packet may be: the host is away, or the link.
-                tracing::trace!(%error, peer.host = %host, "a sealed packet was not sent");
-                break;
             }
+            if run.is_of_many() {
+                // The way there may take them one by one: a link without checksums, or a narrow one.
+                return run.single().for_each(|single| self.send_run(host, single));
+            }
+            // Lost, as any packet may be: the host is away, or the link.
+            tracing::trace!(%error, peer.host = %host, "a sealed packet was not sent");
+            return;
+        }
+    }
+
+    /// Writes what was opened to the link.
+    fn deliver(&self, bundle: &mut Bundle) {
+        if let Some(bytes) = bundle.take() {
+            // A full link loses packets, as any does.
+            let _ = rustix::io::write(&self.device.descriptor, bytes);
         }
     }
 
@@ -216,9 +248,20 @@ impl Shared {
     }
 }
 
+/// Lets a burst wait while the thread that opens has no processor. Best effort: the kernel's own limit holds for who is not root of the machine.
+fn widen(socket: &UdpSocket) {
+    use rustix::net::sockopt;
+    let widened = sockopt::set_socket_recv_buffer_size_force(socket, BUFFER)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(socket, BUFFER));
+    if let Err(error) = widened {
+        tracing::debug!(%error, "the tunnel's socket keeps its small buffer");
+    }
+}
+
 /// Reads the link and seals; between packets, and at least so often, sees to what is due.
 fn outward(shared: &Shared) {
-    let (mut packet, mut sealed, mut outbox) = (vec![0; LARGEST / 2], vec![0; LARGEST], Outbox::default());
+    let (mut packet, mut sealed) = (vec![0; HEADER + LARGEST_PACKET], vec![0; LARGEST]);
+    let (mut parcel, mut outbox) = (Parcel::default(), Outbox::default());
     let mut due = Instant::now();
     loop {
         let now = Instant::now();
@@ -226,11 +269,12 @@ fn outward(shared: &Shared) {
             due = now + TICK;
             tick(shared, &mut sealed, &mut outbox);
         }
-        match rustix::io::read(&shared.device, &mut packet) {
-            Ok(length) => seal(shared, &packet[..length], &mut sealed, &mut outbox),
+        match rustix::io::read(&shared.device.descriptor, &mut packet) {
+            Ok(length) => seal(shared, &packet[..length], &mut sealed, &mut parcel),
+            Err(rustix::io::Errno::AGAIN) if !parcel.outbox.is_empty() => parcel.send(shared),
             Err(rustix::io::Errno::AGAIN) => {
                 let left = due.saturating_duration_since(Instant::now());
-                if shared.wait(shared.device.as_fd(), PollFlags::IN, Some(left)).is_none() {
+                if shared.wait(shared.device.descriptor.as_fd(), PollFlags::IN, Some(left)).is_none() {
                     return;
                 }
             }
@@ -241,15 +285,36 @@ fn outward(shared: &Shared) {
     }
 }
 
-fn seal(shared: &Shared, packet: &[u8], sealed: &mut [u8], outbox: &mut Outbox) {
+/// Sealed packets that go together: all to one peer.
+#[derive(Default)]
+struct Parcel {
+    to: Option<Arc<Peer>>,
+    outbox: Outbox,
+}
+
+impl Parcel {
+    fn send(&mut self, shared: &Shared) {
+        if let Some(peer) = self.to.take() {
+            shared.send(peer.host, &self.outbox);
+        }
+        self.outbox.clear();
+    }
+}
+
+/// `read` is what the link gave: a packet behind its header, in which the kernel leaves nothing to be done.
+fn seal(shared: &Shared, read: &[u8], sealed: &mut [u8], parcel: &mut Parcel) {
+    let Some(packet) = read.get(HEADER..) else { return };
     let Some(destination) = destination(packet) else { return };
     let peers = shared.peers();
     let Some(peer) = peers.inside(destination) else { return };
-    if shared.is_vxlan(packet, shared.own, destination) {
-        outbox.clear();
-        peer.seal(packet, sealed, outbox);
-        shared.send(peer.host, outbox);
+    if !shared.is_vxlan(packet, shared.own, destination) {
+        return;
     }
+    if parcel.outbox.is_full() || parcel.to.as_ref().is_some_and(|other| !Arc::ptr_eq(other, peer)) {
+        parcel.send(shared);
+    }
+    parcel.to.get_or_insert_with(|| peer.clone());
+    peer.seal(packet, sealed, &mut parcel.outbox);
 }
 
 fn destination(packet: &[u8]) -> Option<Ipv6Addr> {
@@ -267,10 +332,20 @@ fn tick(shared: &Shared, buffer: &mut [u8], outbox: &mut Outbox) {
 
 /// Reads the socket and opens.
 fn inward(shared: &Shared) {
-    let (mut datagram, mut opened, mut outbox) = (vec![0; LARGEST], vec![0; LARGEST], Outbox::default());
+    let (mut datagrams, mut opened, mut outbox) = (vec![0; MOST_BYTES], vec![0; LARGEST], Outbox::default());
+    let mut bundle = Bundle::new(shared.device.takes_many);
     loop {
-        match shared.socket.recv_from(&mut datagram) {
-            Ok((length, from)) => open(shared, &datagram[..length], from.ip(), &mut opened, &mut outbox),
+        match datagrams::receive(shared.socket.as_fd(), &mut datagrams) {
+            Ok(received) => {
+                let peers = shared.peers();
+                let Some(peer) = peers.outside((*received.from.ip()).into()) else { continue };
+                outbox.clear();
+                for datagram in datagrams[..received.length].chunks(received.size.max(1)) {
+                    open(shared, peer, datagram, &mut opened, (&mut bundle, &mut outbox));
+                }
+                shared.deliver(&mut bundle);
+                shared.send(peer.host, &outbox);
+            }
             // Whatever an earlier packet met is reported once.
             Err(_) => {
                 if shared.wait(shared.socket.as_fd(), PollFlags::IN, None).is_none() {
@@ -281,15 +356,20 @@ fn inward(shared: &Shared) {
     }
 }
 
-fn open(shared: &Shared, datagram: &[u8], from: IpAddr, opened: &mut [u8], outbox: &mut Outbox) {
-    let peers = shared.peers();
-    let Some(peer) = peers.outside(from) else { return };
-    outbox.clear();
+fn open(
+    shared: &Shared,
+    peer: &Peer,
+    datagram: &[u8],
+    opened: &mut [u8],
+    (bundle, outbox): (&mut Bundle, &mut Outbox),
+) {
     let packet = peer.open(datagram, opened, outbox);
     // A node may speak for itself alone.
-    if let Some(packet) = packet.filter(|packet| shared.is_vxlan(packet, peer.address, shared.own)) {
-        // A full link loses packets, as any does.
-        let _ = rustix::io::write(&shared.device, packet);
+    let Some(packet) = packet.filter(|packet| shared.is_vxlan(packet, peer.address, shared.own)) else {
+        return;
+    };
+    if !bundle.add(packet) {
+        shared.deliver(bundle);
+        bundle.add(packet);
     }
-    shared.send(peer.host, outbox);
 }

@@ -3,7 +3,8 @@
 #[path = "../../networks/tests/support/mod.rs"]
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddrV6, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV6, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use drydock_networks::NetNs;
@@ -230,6 +231,31 @@ fn what_is_cut_off_comes_back_by_itself_and_nothing_leaves_in_clear_meanwhile() 
     scene.open(0);
     scene.connect(0, &[key(1)]);
     assert!(scene.is_reached());
+}
+
+#[test]
+fn a_long_stream_arrives_whole_both_ways() {
+    let scene = Scene::new();
+    let listener = scene.containers[1].run(|| TcpListener::bind("0.0.0.0:81")).unwrap().unwrap();
+    let echo = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        std::io::copy(&mut stream.try_clone().unwrap(), &mut stream).unwrap();
+    });
+    let address = "10.77.0.3:81".parse().unwrap();
+    let mut stream = scene.containers[0].connect_tcp(address, std::time::Duration::from_secs(10)).unwrap();
+    // Each word tells its place.
+    let sent: Vec<u8> = (0..4_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let mut received = Vec::new();
+    std::thread::scope(|scope| {
+        let (mut writer, sent) = (stream.try_clone().unwrap(), &sent);
+        scope.spawn(move || {
+            writer.write_all(sent).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        stream.read_to_end(&mut received).unwrap();
+    });
+    echo.join().unwrap();
+    assert!(received == sent, "{} of {} bytes, or others", received.len(), sent.len());
 }
 
 #[test]

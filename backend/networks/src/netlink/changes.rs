@@ -28,6 +28,7 @@ mod ifla {
     pub const MTU: u16 = 4;
     pub const LINK: u16 = 5;
     pub const MASTER: u16 = 10;
+    pub const TXQLEN: u16 = 13;
     pub const LINKINFO: u16 = 18;
     pub const NET_NS_PID: u16 = 19;
     pub const NET_NS_FD: u16 = 28;
@@ -123,6 +124,13 @@ impl Changes {
     pub fn set_mtu(self, index: u32, mtu: u32) -> Self {
         self.set(index, &format!("give link {index} MTU {mtu}"), |message| {
             message.attr_u32(ifla::MTU, mtu);
+        })
+    }
+
+    /// Sets how many packets wait on a link for who takes them.
+    pub fn set_queue_length(self, index: u32, packets: u32) -> Self {
+        self.set(index, &format!("give link {index} a queue of {packets}"), |message| {
+            message.attr_u32(ifla::TXQLEN, packets);
         })
     }
 

@@ -24,7 +24,7 @@ fn create(object: Object) -> Change {
 }
 
 fn batch(changes: Vec<Change>) -> Batch {
-    Batch { at: NOW, changes }
+    Batch { at: NOW, clock: NOW, changes }
 }
 
 fn with(services: &[(&str, &str)]) -> Store {
@@ -45,8 +45,11 @@ fn an_object_carries_the_index_and_time_of_the_batch_that_wrote_it() {
 
     let mut changed = Service::clone(written);
     changed.spec_version = Some(Version { index: 1 });
-    let later =
-        Batch { at: NOW + Duration(5), changes: vec![Change::Update(Object::Service(changed.into()))] };
+    let later = Batch {
+        at: NOW + Duration(5),
+        clock: NOW + Duration(5),
+        changes: vec![Change::Update(Object::Service(changed.into()))],
+    };
     store.apply(9, &later).unwrap();
     let written = store.services().get("s1").unwrap();
     assert_eq!(written.meta.version.index, 9);

@@ -23,12 +23,12 @@ pub use subnet::Subnet;
 
 use addresses::Addresses;
 
-use crate::objects::Timestamp;
+use crate::objects::Moment;
 use crate::store::Transaction;
 
 /// Gives whatever lacks it an address or port, as far as there are any. Networks first, since the
 /// others need them; tasks last, which go on to `PENDING`.
-pub fn allocate(tx: &mut Transaction<'_>, now: Timestamp) {
+pub fn allocate(tx: &mut Transaction<'_>, now: Moment) {
     network::allocate(tx);
     let mut addresses = Addresses::default();
     node::allocate(tx, &mut addresses);

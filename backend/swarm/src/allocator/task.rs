@@ -7,13 +7,13 @@ use super::network::ready;
 use super::ports::needs_ingress;
 use super::service::{is_allocated, target_id, write};
 use crate::objects::{
-    NetworkAttachment, NetworkAttachmentConfig, NetworkId, Service, Task, TaskState, Timestamp,
+    Moment, NetworkAttachment, NetworkAttachmentConfig, NetworkId, Service, Task, TaskState,
 };
 use crate::store::{Transaction, View};
 
 const DONE: &str = "pending task scheduling";
 
-pub(super) fn allocate(tx: &mut Transaction<'_>, addresses: &mut Addresses, now: Timestamp) {
+pub(super) fn allocate(tx: &mut Transaction<'_>, addresses: &mut Addresses, now: Moment) {
     let new: Vec<Arc<Task>> = tx
         .tasks_in_state(TaskState::NEW)
         .filter(|task| task.desired_state <= TaskState::COMPLETE)

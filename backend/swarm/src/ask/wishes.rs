@@ -1,10 +1,8 @@
 //! Users' wishes, each one transaction of [`verbs`].
 
-use time::OffsetDateTime;
-
 use super::calls::{Answer, ServiceTo, Wish};
 use crate::ca::issue::{the_cluster, validity};
-use crate::objects::Timestamp;
+use crate::objects::{Moment, Timestamp};
 use crate::raft::RaftNode;
 use crate::raft::node::Member;
 use crate::store::Transaction;
@@ -12,7 +10,7 @@ use crate::{Random, Status, identity, verbs};
 
 /// Writes what is wished, or says why not.
 pub(super) async fn fulfil(raft: &RaftNode, wish: Wish) -> Result<Answer, Status> {
-    let (now, mut random) = (now(), Random::seeded(seed()));
+    let (now, mut random) = (raft.replica().now(), Random::seeded(seed()));
     let members = raft.members();
     raft.update(|tx| write(tx, wish, &members, now, &mut random)).await
 }
@@ -21,13 +19,13 @@ fn write(
     tx: &mut Transaction<'_>,
     wish: Wish,
     members: &[Member],
-    now: Timestamp,
+    now: Moment,
     random: &mut Random,
 ) -> Result<Answer, Status> {
     let id = |id: &dyn std::fmt::Display| Answer::Id(id.to_string());
     match wish {
         Wish::CreateService { spec, registry_auth } => {
-            verbs::service::create(tx, spec, registry_auth, now, random).map(|made| id(&made))
+            verbs::service::create(tx, spec, registry_auth, now.wall, random).map(|made| id(&made))
         }
         Wish::CreateNetwork { spec } => verbs::network::create(tx, spec, random).map(|made| id(&made)),
         Wish::CreateSecret { spec } => verbs::secret::create(tx, spec, random).map(|made| id(&made)),
@@ -36,13 +34,13 @@ fn write(
     }
 }
 
-fn change(tx: &mut Transaction<'_>, wish: Wish, members: &[Member], now: Timestamp) -> Result<(), Status> {
+fn change(tx: &mut Transaction<'_>, wish: Wish, members: &[Member], now: Moment) -> Result<(), Status> {
     match wish {
         Wish::UpdateNode { id, version, spec } => verbs::node::update(tx, &id, version, spec, members),
         Wish::RemoveNode { id, is_forced } => {
             let life =
                 i64::try_from(validity(the_cluster(tx)?.as_ref()).whole_nanoseconds()).unwrap_or(i64::MAX);
-            verbs::node::remove(tx, &id, is_forced, Timestamp(now.0.saturating_add(life)), members)
+            verbs::node::remove(tx, &id, is_forced, Timestamp(now.wall.0.saturating_add(life)), members)
         }
         Wish::UpdateService { id, version, to, registry_auth } => {
             let to = match to {
@@ -62,10 +60,6 @@ fn change(tx: &mut Transaction<'_>, wish: Wish, members: &[Member], now: Timesta
         | Wish::CreateSecret { .. }
         | Wish::CreateConfig { .. } => Ok(()),
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Ids are not secrets, but no two managers may make the same.

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
@@ -65,7 +64,8 @@ impl Dispatcher {
         end: CancellationToken,
     ) -> Result<Arc<Self>, Status> {
         let mut sessions = Sessions::new(raft.replica().view(period_of));
-        let awaited = raft.update(await_all).await?;
+        let now = raft.replica().now().clock;
+        let awaited = raft.update(|tx| await_all(tx, now)).await?;
         for id in awaited {
             sessions.await_node(id.as_str(), Instant::now());
         }
@@ -93,7 +93,8 @@ impl Dispatcher {
         let node_id = NodeId::from(peer.node_id()?);
         let address = request.address.clone().unwrap_or_else(|| ip_text(peer.address.ip()));
         let watch = self.raft.replica().watch();
-        self.raft.update(|tx| register(tx, &node_id, &request, &address)).await?;
+        let now = self.now();
+        self.raft.update(|tx| register(tx, &node_id, &request, &address, now)).await?;
         let session_id = new_id();
         let end = self.sessions().register(node_id.as_str(), session_id.clone(), Instant::now());
         self.registered.notify_one();
@@ -190,7 +191,8 @@ impl Dispatcher {
         let message =
             if was_awaited { "heartbeat failure for node in \"unknown\" state" } else { "heartbeat failure" };
         tracing::info!(node.id = node_id, message, "a node is down");
-        let marked = self.raft.update(|tx| set_state(tx, &node_id, NodeState::DOWN, message)).await;
+        let now = self.now();
+        let marked = self.raft.update(|tx| set_state(tx, &node_id, NodeState::DOWN, message, now)).await;
         if let Err(error) = marked {
             tracing::warn!(%error, node.id = node_id, "that a node is down could not be written");
             self.sessions().await_node(&node_id, Instant::now());
@@ -210,7 +212,9 @@ impl Dispatcher {
                 if updates.is_empty() {
                     break;
                 }
-                if let Err(error) = self.raft.update(|tx| write_down(tx, &updates, &self.node_id)).await {
+                if let Err(error) =
+                    self.raft.update(|tx| write_down(tx, &updates, &self.node_id, self.now())).await
+                {
                     tracing::warn!(%error, "what agents said could not be written");
                     self.put_back(updates);
                     tokio::time::sleep(QUICK_PERIOD).await;
@@ -304,6 +308,11 @@ impl Dispatcher {
         }
     }
 
+    /// By the swarm's own time.
+    fn now(&self) -> Timestamp {
+        self.raft.replica().now().clock
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -376,7 +385,7 @@ fn message_for(view: &View, node_id: &NodeId, session_id: &str) -> Option<Sessio
 }
 
 /// All nodes that were not known to be down; their state is unknown until they register.
-fn await_all(tx: &mut Transaction<'_>) -> Result<Vec<NodeId>, Status> {
+fn await_all(tx: &mut Transaction<'_>, now: Timestamp) -> Result<Vec<NodeId>, Status> {
     let ids: Vec<NodeId> =
         tx.nodes().iter().filter(|node| !node.is_down()).map(|node| node.id.clone()).collect();
     for id in &ids {
@@ -385,6 +394,7 @@ fn await_all(tx: &mut Transaction<'_>) -> Result<Vec<NodeId>, Status> {
             id.as_str(),
             NodeState::UNKNOWN,
             "Node moved to \"unknown\" state due to leadership change in cluster",
+            now,
         )?;
     }
     Ok(ids)
@@ -395,6 +405,7 @@ fn register(
     node_id: &NodeId,
     request: &SessionRequest,
     address: &str,
+    now: Timestamp,
 ) -> Result<(), Status> {
     let node = found(tx, node_id.as_str())?;
     let description = &request.description;
@@ -408,16 +419,22 @@ fn register(
     }
     let mut node = node;
     node.description = Some(description.clone());
-    node.observe(NodeState::READY, "", now());
+    node.observe(NodeState::READY, "", now);
     address.clone_into(&mut node.status.addr);
     node.data_path_addr.clone_from(&request.data_path);
     tx.update(node).map_err(Status::from)
 }
 
-fn set_state(tx: &mut Transaction<'_>, node_id: &str, state: NodeState, message: &str) -> Result<(), Status> {
+fn set_state(
+    tx: &mut Transaction<'_>,
+    node_id: &str,
+    state: NodeState,
+    message: &str,
+    now: Timestamp,
+) -> Result<(), Status> {
     let Some(node) = tx.nodes().get(node_id) else { return Ok(()) };
     let mut node = node.as_ref().clone();
-    if node.observe(state, message, now()) {
+    if node.observe(state, message, now) {
         tx.update(node)?;
     }
     Ok(())
@@ -429,19 +446,20 @@ fn found(tx: &Transaction<'_>, node_id: &str) -> Result<Node, Status> {
 }
 
 /// What agents said, as far as it is news.
-fn write_down(tx: &mut Transaction<'_>, updates: &[StatusUpdate], writer: &NodeId) -> Result<(), Status> {
+fn write_down(
+    tx: &mut Transaction<'_>,
+    updates: &[StatusUpdate],
+    writer: &NodeId,
+    now: Timestamp,
+) -> Result<(), Status> {
     for update in updates {
         let Some(task) = tx.tasks().get(update.task_id.as_str()) else { continue };
         let mut task = task.as_ref().clone();
-        if task.observe(update.status.clone(), Some(writer.clone()), now()) {
+        if task.observe(update.status.clone(), Some(writer.clone()), now) {
             tx.update(task)?;
         }
     }
     Ok(())
-}
-
-fn now() -> Timestamp {
-    Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX))
 }
 
 /// An address that came over a socket for both families is told as what it is.

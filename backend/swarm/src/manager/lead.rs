@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,7 +20,7 @@ use crate::{Status, network_keys};
 
 /// How long to leave a step alone that could not be done.
 const RETRY: Duration = Duration::from_millis(500);
-/// The clock may be set: nobody sleeps longer without looking at it.
+/// Another leader may have renewed them: nobody sleeps longer without looking.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// A cluster to make.
@@ -160,16 +159,14 @@ async fn renew_network_keys(raft: Arc<RaftNode>) {
     loop {
         let due = raft.replica().view(|view| view.cluster().map(|cluster| network_keys::due(cluster)));
         let left = due.map_or(LONGEST_SLEEP, |due| {
-            Duration::from_nanos(
-                u64::try_from((due - Timestamp::at(OffsetDateTime::now_utc())).0).unwrap_or(0),
-            )
-            .min(LONGEST_SLEEP)
+            Duration::from_nanos(u64::try_from((due - raft.replica().now().clock).0).unwrap_or(0))
+                .min(LONGEST_SLEEP)
         });
         if !left.is_zero() {
             tokio::time::sleep(left).await;
             continue;
         }
-        if let Err(error) = raft.update(renew_due_keys).await {
+        if let Err(error) = raft.update(|tx| renew_due_keys(tx, raft.replica().now().clock)).await {
             tracing::warn!(%error, "the networks' keys were not renewed, and will be");
             tokio::time::sleep(RETRY).await;
         }
@@ -177,9 +174,8 @@ async fn renew_network_keys(raft: Arc<RaftNode>) {
 }
 
 /// Looked at again within the transaction: another leader may have been first.
-fn renew_due_keys(tx: &mut Transaction<'_>) -> Result<(), Status> {
+fn renew_due_keys(tx: &mut Transaction<'_>, now: Timestamp) -> Result<(), Status> {
     let Some(cluster) = tx.cluster() else { return Ok(()) };
-    let now = Timestamp::at(OffsetDateTime::now_utc());
     if network_keys::due(cluster) > now {
         return Ok(());
     }

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-
 use crate::control;
 use crate::dispatcher::service::wait_for;
 use crate::identity;
-use crate::objects::Timestamp;
 use crate::raft::RaftNode;
 use crate::random::Random;
 
 /// How long to wait after a look that came to nothing: another change may have come between.
 const RETRY: Duration = Duration::from_millis(20);
-/// The clock may be set: nobody sleeps longer without looking at it.
+/// Nobody sleeps longer without a look.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Looks for as long as this manager leads. Its own batches are seen like any others: the last look is one that changes nothing.
@@ -22,13 +19,12 @@ pub(super) async fn look(raft: Arc<RaftNode>) {
     let mut watch = raft.replica().watch();
     let mut random = Random::seeded(seed());
     loop {
-        let now = now();
+        let now = raft.replica().now();
         let next = raft.update(|tx| Ok(control::look(tx, now, &mut random))).await;
         let is_idle = matches!(next, Ok(None));
         let pause = match next {
-            Ok(Some(due)) => {
-                Duration::from_nanos(u64::try_from((due - now).0).unwrap_or(0)).clamp(RETRY, LONGEST_SLEEP)
-            }
+            Ok(Some(due)) => Duration::from_nanos(u64::try_from((due - now.clock).0).unwrap_or(0))
+                .clamp(RETRY, LONGEST_SLEEP),
             Ok(None) => LONGEST_SLEEP,
             Err(error) => {
                 tracing::warn!(%error, "what was decided was not written, and will be decided anew");
@@ -40,10 +36,6 @@ pub(super) async fn look(raft: Arc<RaftNode>) {
             () = tokio::time::sleep(pause), if !is_idle => {}
         }
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX))
 }
 
 fn seed() -> u64 {

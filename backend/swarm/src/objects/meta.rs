@@ -20,7 +20,7 @@ impl From<u64> for Version {
     }
 }
 
-/// Nanoseconds since 1970, as the leader's clock had it when it proposed a change.
+/// Nanoseconds since 1970: by a wall clock where it is shown, by the swarm's own time where it decides ([`Moment`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
@@ -29,6 +29,22 @@ pub struct Timestamp(pub i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Duration(pub i64);
+
+/// A moment by both clocks that a leader goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The swarm's own time, which decides: it goes on at an even pace, whatever is done to the clocks of its managers.
+    pub clock: Timestamp,
+    /// The leader's wall clock, which is shown.
+    pub wall: Timestamp,
+}
+
+impl From<Timestamp> for Moment {
+    /// For a swarm whose clocks agree.
+    fn from(time: Timestamp) -> Self {
+        Self { clock: time, wall: time }
+    }
+}
 
 impl Duration {
     pub const ZERO: Self = Self(0);

@@ -27,7 +27,7 @@ pub use bollard_stubs::models::{
 
 pub use cluster::{BlockedCertificate, Cluster, EncryptionKey, RootCa, RootRotation};
 pub use id::{ClusterId, ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
-pub use meta::{Annotations, Duration, Meta, Timestamp, Version};
+pub use meta::{Annotations, Duration, Meta, Moment, Timestamp, Version};
 pub use network::{Network, NetworkAttachment};
 pub use node::{Certificate, Issuance, ManagerStatus, Membership, Node, NodeStatus, ObservedRole};
 pub use object::{Kind, Object, Stored};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EndpointPortConfig, EndpointSpec, Meta, NetworkAttachmentConfig, NetworkId, ServiceId, ServiceSpec,
-    Timestamp, UpdateState, Version,
+    EndpointPortConfig, EndpointSpec, Meta, Moment, NetworkAttachmentConfig, NetworkId, ServiceId,
+    ServiceSpec, Timestamp, UpdateState, Version,
 };
 
 /// Spec by the user; endpoint by the allocator; update and job status by the orchestrators.
@@ -116,7 +116,7 @@ pub struct UpdateStatus {
     pub started_at: Timestamp,
     pub completed_at: Option<Timestamp>,
     pub message: String,
-    /// When this direction, forward or back, began. Tasks that are made on the way carry it.
+    /// When this direction, forward or back, began, by the swarm's own time. Tasks that are made on the way carry it.
     pub phase_started_at: Timestamp,
     /// How many slots were out of date when it began.
     pub slots: u64,
@@ -133,8 +133,14 @@ impl UpdateStatus {
     }
 
     /// A direction that begins now.
-    pub fn begin(state: UpdateState, message: impl Into<String>, now: Timestamp) -> Self {
-        Self { state, message: message.into(), started_at: now, phase_started_at: now, ..Self::default() }
+    pub fn begin(state: UpdateState, message: impl Into<String>, now: Moment) -> Self {
+        Self {
+            state,
+            message: message.into(),
+            started_at: now.wall,
+            phase_started_at: now.clock,
+            ..Self::default()
+        }
     }
 }
 

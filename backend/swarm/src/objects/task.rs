@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Annotations, ContainerStatus, Endpoint, EndpointPortConfig, GenericResourcesInner, Meta,
+    Annotations, ContainerStatus, Endpoint, EndpointPortConfig, GenericResourcesInner, Meta, Moment,
     NetworkAttachment, NodeId, ServiceId, TaskId, TaskSpec, TaskSpecLogDriver, TaskState, Timestamp, Version,
 };
 
@@ -47,7 +47,9 @@ pub struct Task {
     pub hold: Option<Hold>,
     /// The rolling update that made it, by the time that update began.
     pub made_by_update: Option<Timestamp>,
-    /// When it was first seen running.
+    /// When it was made, by the swarm's own time.
+    pub made_at: Timestamp,
+    /// When it was first seen running, by the swarm's own time.
     pub running_since: Option<Timestamp>,
     /// Where the tasks before it in its slot failed of late: the scheduler tries elsewhere.
     pub failures: Vec<Failure>,
@@ -83,7 +85,7 @@ impl Task {
         self.desired_state <= TaskState::RUNNING
     }
 
-    /// What a report of the agent makes of it: the manager notes who wrote it down and when. A report
+    /// What a report of the agent makes of it: the manager notes who wrote it down and when, by the swarm's own time. A report
     /// that would go back, or says nothing new, changes nothing, and the answer is `false`.
     pub fn observe(&mut self, report: TaskStatus, manager: Option<NodeId>, now: Timestamp) -> bool {
         let known = &self.status;
@@ -103,20 +105,25 @@ impl Task {
     }
 
     /// Goes on to a state by a manager's own decision.
-    pub(crate) fn decide(&mut self, state: TaskState, message: &str, now: Timestamp) {
+    pub(crate) fn decide(&mut self, state: TaskState, message: &str, now: Moment) {
         self.status = TaskStatus {
-            timestamp: now,
+            timestamp: now.wall,
             state,
             message: message.to_owned(),
             container: self.status.container.take(),
-            applied_at: now,
+            applied_at: now.clock,
             ..TaskStatus::default()
         };
     }
 
-    /// When it came to its state, by a manager's clock where one wrote it down.
+    /// When it came to its state, by the swarm's own time where a manager wrote it down.
     pub fn changed_at(&self) -> Timestamp {
         if self.status.applied_at.is_unset() { self.status.timestamp } else { self.status.applied_at }
+    }
+
+    /// When it was made: records of older logs have their leader's clock alone.
+    pub fn begun_at(&self) -> Timestamp {
+        if self.made_at.is_unset() { self.meta.created_at } else { self.made_at }
     }
 
     /// Whether its run is over, one way or the other.
@@ -148,7 +155,7 @@ pub struct TaskStatus {
     pub container: Option<ContainerStatus>,
     /// Ports published on the node itself.
     pub ports: Vec<EndpointPortConfig>,
-    /// The manager that wrote this status down, and when.
+    /// The manager that wrote this status down, and when, by the swarm's own time.
     pub applied_by: Option<NodeId>,
     pub applied_at: Timestamp,
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::change;
 use super::slot::suits;
-use crate::objects::{Availability, Node, Task, TaskId, TaskState, Timestamp};
+use crate::objects::{Availability, Moment, Node, Task, TaskId, TaskState};
 use crate::scheduler::resources::Available;
 use crate::store::{Transaction, View};
 
 /// Says that they were rejected, and leaves it to the orchestrators what follows from that. Drained
 /// nodes are the orchestrators' own matter, and paused ones keep what they have.
-pub(super) fn reject_misplaced(tx: &mut Transaction<'_>, now: Timestamp) {
+pub(super) fn reject_misplaced(tx: &mut Transaction<'_>, now: Moment) {
     let active =
         |node: &&Arc<Node>| node.availability() == Availability::ACTIVE && node.description.is_some();
     let misplaced: Vec<TaskId> =

@@ -39,7 +39,7 @@ fn beyond_history(view: &View, service: &Service, limit: i64) -> Vec<TaskId> {
         if tasks.len() <= kept {
             continue;
         }
-        tasks.sort_by_key(|task| (task.changed_at(), task.meta.created_at));
+        tasks.sort_by_key(|task| (task.changed_at(), task.begun_at()));
         let needed = tasks.iter().rev().find(|task| counts(task, service)).or(tasks.last()).cloned();
         let surplus = tasks.len() - kept;
         let over = tasks.iter().filter(|task| is_over(task) && Some(*task) != needed.as_ref());

@@ -76,7 +76,7 @@ fn scale_up(
         add_task(tx, service, &Place { slot, node: None }, clock.now, random);
     }
     if missing > MOST_NEW_TASKS {
-        clock.has_reached(clock.now + crate::objects::Duration::milliseconds(1));
+        clock.has_reached(clock.now.clock + crate::objects::Duration::milliseconds(1));
     }
 }
 

@@ -35,12 +35,12 @@ pub(super) fn restart(
     }
     let place = Place::of(task, service.mode());
     let mut successor = new_task(tx, service, &place, clock.now, random);
-    successor.failures = failures_until(task, clock.now);
+    successor.failures = failures_until(task, clock.now.clock);
     let delay = delay_after(tx, task);
     // Not only this task may still be stopping there: it may itself have waited for another.
     if delay > Duration::ZERO || !is_clear(tx, &service.id, &place, service.mode()) {
         successor.desired_state = TaskState::READY;
-        successor.hold = Some(Hold { until: clock.now + delay, alone: true });
+        successor.hold = Some(Hold { until: clock.now.clock + delay, alone: true });
     }
     create(tx, successor);
 }
@@ -93,7 +93,7 @@ fn attempts(view: &View, service: &Service, task: &Task, window: Duration) -> u6
         .tasks(view, &service.id)
         .into_iter()
         .filter(|other| other.spec_version == task.spec_version && other.job_iteration == task.job_iteration)
-        .map(|other| (other.meta.created_at, other.id.clone()))
+        .map(|other| (other.begun_at(), other.id.clone()))
         .collect();
     starts.sort();
     let end = task.changed_at();
@@ -112,7 +112,7 @@ pub(super) fn occupants(view: &View, service: &Service, tasks: &[Arc<Task>]) -> 
     let rolling_back =
         service.update_status.as_ref().is_some_and(|status| status.state == UpdateState::ROLLBACK_STARTED);
     let kept = tasks.iter().filter(|task| task.desired_state < TaskState::REMOVE);
-    match kept.max_by_key(|task| (task.changed_at(), task.meta.created_at)) {
+    match kept.max_by_key(|task| (task.changed_at(), task.begun_at())) {
         Some(last) if !rolling_back && !should_restart(view, service, last) => vec![last.clone()],
         _ => Vec::new(),
     }

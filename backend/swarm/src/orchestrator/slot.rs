@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{create, is_out_of_reach};
 use crate::objects::{
-    Annotations, Cluster, Endpoint, EndpointSpec, Hold, Mode, Node, NodeId, Service, ServiceId, Task, TaskId,
-    TaskSpec, TaskState, TaskStatus, Timestamp,
+    Annotations, Cluster, Endpoint, EndpointSpec, Hold, Mode, Moment, Node, NodeId, Service, ServiceId, Task,
+    TaskId, TaskSpec, TaskState, TaskStatus,
 };
 use crate::random::Random;
 use crate::scheduler::constraint;
@@ -50,7 +50,7 @@ pub(super) fn new_task(
     view: &View,
     service: &Service,
     place: &Place,
-    now: Timestamp,
+    now: Moment,
     random: &mut Random,
 ) -> Task {
     let spec = service.spec.task_template.clone().unwrap_or_default();
@@ -68,12 +68,14 @@ pub(super) fn new_task(
             labels: service.spec.labels.clone().unwrap_or_default(),
         },
         status: TaskStatus {
-            timestamp: now,
+            timestamp: now.wall,
+            applied_at: now.clock,
             state: TaskState::NEW,
             message: "created".into(),
             ..TaskStatus::default()
         },
         desired_state: wanted_state(service.mode()),
+        made_at: now.clock,
         endpoint: Some(Endpoint { spec: endpoint_spec(service), ..Endpoint::default() }),
         log_driver,
         registry_auth: service.registry_auth.clone(),
@@ -87,13 +89,13 @@ pub(super) fn add_task(
     tx: &mut Transaction<'_>,
     service: &Service,
     place: &Place,
-    now: Timestamp,
+    now: Moment,
     random: &mut Random,
 ) {
     let mut task = new_task(tx, service, place, now, random);
     if !is_clear(tx, &service.id, place, service.mode()) {
         task.desired_state = TaskState::READY;
-        task.hold = Some(Hold { until: now, alone: true });
+        task.hold = Some(Hold { until: now.clock, alone: true });
     }
     create(tx, task);
 }

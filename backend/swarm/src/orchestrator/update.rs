@@ -17,7 +17,9 @@ use super::restart::stop;
 use super::slot::{Place, is_clear, is_outdated, new_task};
 use super::{change, create};
 use crate::control::Clock;
-use crate::objects::{Duration, Hold, Service, Task, TaskState, Timestamp, UpdateState, UpdateStatus};
+use crate::objects::{
+    Duration, Hold, Moment, Service, Task, TaskState, Timestamp, UpdateState, UpdateStatus,
+};
 use crate::random::Random;
 use crate::store::{Transaction, View};
 
@@ -63,9 +65,9 @@ fn policy(service: &Service) -> UpdatePolicy {
 }
 
 /// Marks an update that begins, and answers the time its phase began.
-fn begin(tx: &mut Transaction<'_>, now: Timestamp, service: &Service, dirty: u64) -> Timestamp {
+fn begin(tx: &mut Transaction<'_>, now: Moment, service: &Service, dirty: u64) -> Timestamp {
     let Some(status) = &service.update_status else {
-        let phase = phase_from(tx, service, now);
+        let phase = phase_from(tx, service, now.clock);
         let status = UpdateStatus {
             slots: dirty,
             phase_started_at: phase,
@@ -139,18 +141,12 @@ fn has_failed(task: &Task, policy: &UpdatePolicy) -> bool {
     ended && task.running_since.is_none_or(|since| task.changed_at() - since <= policy.monitor)
 }
 
-fn give_up(
-    tx: &mut Transaction<'_>,
-    now: Timestamp,
-    service: &Service,
-    failed: &Task,
-    action: FailureAction,
-) {
+fn give_up(tx: &mut Transaction<'_>, now: Moment, service: &Service, failed: &Task, action: FailureAction) {
     let Some(status) = &service.update_status else { return };
     let back = status.state == UpdateState::ROLLBACK_STARTED;
     let cause = format!("due to failure or early termination of task {}", failed.id);
     if action == FailureAction::Rollback && !back && service.previous_spec.is_some() {
-        let phase = phase_from(tx, service, now);
+        let phase = Moment { clock: phase_from(tx, service, now.clock), wall: now.wall };
         return change::<Service>(tx, &service.id, |service| {
             roll_back(service, &format!("update rolled back {cause}"), phase);
         });
@@ -164,8 +160,8 @@ fn give_up(
 }
 
 /// Goes back to the spec before, which is forgotten with that.
-fn roll_back(service: &mut Service, message: &str, phase: Timestamp) {
-    let started_at = service.update_status.as_ref().map_or(phase, |status| status.started_at);
+fn roll_back(service: &mut Service, message: &str, phase: Moment) {
+    let started_at = service.update_status.as_ref().map_or(phase.wall, |status| status.started_at);
     if let Some(previous) = service.previous_spec.take() {
         service.spec = *previous;
         service.spec_version = service.previous_spec_version.take();
@@ -197,7 +193,7 @@ fn complete(
             } else {
                 (UpdateState::COMPLETED, "update completed".into())
             };
-            status.completed_at = Some(now);
+            status.completed_at = Some(now.wall);
         }
     });
 }
@@ -247,7 +243,7 @@ impl Updater<'_, '_> {
         task.made_by_update = Some(self.phase);
         if !is_clear(self.tx, &self.service.id, place, self.service.mode()) {
             task.desired_state = TaskState::READY;
-            task.hold = Some(Hold { until: self.clock.now, alone: true });
+            task.hold = Some(Hold { until: self.clock.now.clock, alone: true });
         }
         create(self.tx, task);
     }

@@ -46,14 +46,14 @@ impl Machine {
     }
 
     fn restore(&self, kept: &Kept) {
-        self.replica.lock().restore(kept.store.clone());
+        self.replica.restore(kept.store.clone());
         *self.applied() =
             Applied { last: kept.meta.last_log_id, membership: kept.meta.last_membership.clone() };
     }
 
     pub(super) fn apply_one(&self, entry: Entry) -> Outcome {
         let refusal = match entry.payload {
-            EntryPayload::Normal(batch) => self.replica.lock().apply(entry.log_id.index, &batch).err(),
+            EntryPayload::Normal(batch) => self.replica.apply(entry.log_id.index, &batch).err(),
             EntryPayload::Membership(membership) => {
                 self.applied().membership = StoredMembership::new(Some(entry.log_id), membership);
                 None

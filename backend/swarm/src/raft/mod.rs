@@ -12,6 +12,7 @@
 //! Knows nothing of nodes' roles or certificates beyond the name and address of a member. Begin with [`node`].
 
 pub mod calls;
+mod clock;
 mod dice;
 mod frames;
 mod log;

@@ -21,7 +21,6 @@ use openraft::raft::{
 use openraft::{ChangeMembers, Config, Raft, ServerState, SnapshotPolicy};
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
@@ -32,7 +31,6 @@ use super::recovery::force_new_cluster;
 use super::types::{Manager, RaftId, Snapshot, Types, Vote};
 use super::{Io, Log, Machine, Reach, Replica, Snapshots};
 use crate::identity::SealKey;
-use crate::objects::Timestamp;
 use crate::store::{Batch, Transaction};
 use crate::wire::{Leader, Routes, no_leader};
 use crate::{Code, Status};
@@ -202,7 +200,8 @@ impl RaftNode {
         let (answer, changes) = self.replica.propose(decide);
         let answer = answer?;
         if !changes.is_empty() {
-            self.write(Batch { at: now(), changes }).await?;
+            let now = self.replica.now();
+            self.write(Batch { at: now.wall, clock: now.clock, changes }).await?;
         }
         Ok(answer)
     }
@@ -404,10 +403,6 @@ fn config() -> Config {
         max_payload_entries: 64,
         ..Config::default()
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp(i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap_or(i64::MAX))
 }
 
 fn refused(error: &RaftError<RaftId, ClientWriteError<RaftId, Manager>>) -> Status {

@@ -23,12 +23,12 @@ use inventory::Inventory;
 pub(crate) use inventory::{FAILURES_COUNT_FOR, MANY_FAILURES, protocol};
 use spread::Branch;
 
-use crate::objects::{NodeId, ServiceId, Task, TaskId, TaskState, Timestamp, Version};
+use crate::objects::{Moment, NodeId, ServiceId, Task, TaskId, TaskState, Version};
 use crate::random::Random;
 use crate::store::{Transaction, View};
 
 /// Gives every pending task a node, or a reason why it has none.
-pub fn schedule(tx: &mut Transaction<'_>, now: Timestamp, random: &mut Random) {
+pub fn schedule(tx: &mut Transaction<'_>, now: Moment, random: &mut Random) {
     let pending: Vec<Arc<Task>> = tx
         .tasks_in_state(TaskState::PENDING)
         .filter(|task| task.desired_state <= TaskState::COMPLETE)
@@ -59,7 +59,7 @@ fn confirm(
     inventory: &mut Inventory,
     task: &Arc<Task>,
     node: &NodeId,
-    now: Timestamp,
+    now: Moment,
 ) {
     let Some(place) = inventory.position(node) else { return };
     let mut pipeline = Pipeline::of(tx, task);
@@ -70,10 +70,10 @@ fn confirm(
     }
 }
 
-fn place(tx: &mut Transaction<'_>, inventory: &mut Inventory, group: Vec<Arc<Task>>, now: Timestamp) {
+fn place(tx: &mut Transaction<'_>, inventory: &mut Inventory, group: Vec<Arc<Task>>, now: Moment) {
     let sample = group[0].clone();
     let mut pipeline = Pipeline::of(tx, &sample);
-    inventory.note_failures(tx, &sample, now);
+    inventory.note_failures(tx, &sample, now.clock);
     let mut root = Branch::grow(inventory, &sample, &mut pipeline);
     let mut waiting = group.into_iter().peekable();
     while let Some(task) = waiting.peek() {
@@ -109,7 +109,7 @@ fn assign(
     place: usize,
     task: &Arc<Task>,
     message: &str,
-    now: Timestamp,
+    now: Moment,
 ) {
     let node = inventory.nodes[place].node.id.clone();
     let mut assigned = Task::clone(task);
@@ -121,14 +121,14 @@ fn assign(
 }
 
 /// Writes the reason down, unless it stands there already.
-fn explain(tx: &mut Transaction<'_>, task: &Task, reason: String, now: Timestamp) {
+fn explain(tx: &mut Transaction<'_>, task: &Task, reason: String, now: Moment) {
     if task.status.err == reason {
         return;
     }
     let noted = |task: &mut Task| {
         task.status.err = reason;
-        task.status.timestamp = now;
-        task.status.applied_at = now;
+        task.status.timestamp = now.wall;
+        task.status.applied_at = now.clock;
     };
     tx.change::<Task>(&task.id, noted).expect("what was read in a transaction is not stale in it");
 }

@@ -21,9 +21,17 @@ pub enum Change {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Batch {
-    /// The leader's clock when it proposed.
+    /// The leader's wall clock when it proposed.
     pub at: Timestamp,
+    /// The swarm's own time then; unset in logs of before there was one.
+    pub clock: Timestamp,
     pub changes: Vec<Change>,
+}
+
+impl Batch {
+    pub(crate) fn clock(&self) -> Timestamp {
+        if self.clock.is_unset() { self.at } else { self.clock }
+    }
 }
 
 impl Change {

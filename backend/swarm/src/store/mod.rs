@@ -41,6 +41,8 @@ pub struct Store {
     view: View,
     /// Index of the last batch that was applied or refused.
     index: u64,
+    /// The swarm's own time at the newest batch.
+    clock: Timestamp,
     watchers: Watchers,
 }
 
@@ -62,10 +64,16 @@ impl Store {
         self.index
     }
 
+    /// The swarm's own time when the newest batch was proposed; nothing before the first.
+    pub fn clock(&self) -> Option<Timestamp> {
+        (!self.clock.is_unset()).then_some(self.clock)
+    }
+
     /// Takes the batch that stands at `index` in the log: all of it, or nothing when a change of it
     /// is refused. Written objects get `index` as their version and the batch's time.
     pub fn apply(&mut self, index: u64, batch: &Batch) -> Result<(), Refusal> {
         self.index = index;
+        self.clock = self.clock.max(batch.clock());
         let mut undo = Undo::default();
         for change in &batch.changes {
             let stamped = change.stamped(&self.view, Version { index }, batch.at);
@@ -94,7 +102,7 @@ impl Store {
     ) -> Result<R, Refusal> {
         let (answer, changes) = self.propose(decide);
         if !changes.is_empty() {
-            self.apply(self.index + 1, &Batch { at, changes })?;
+            self.apply(self.index + 1, &Batch { at, clock: at, changes })?;
         }
         Ok(answer)
     }
@@ -106,12 +114,12 @@ impl Store {
 
     /// Everything, for a manager that comes later.
     pub fn save(&self) -> Snapshot {
-        Snapshot::of(self.index, &self.view)
+        Snapshot::of(self.index, self.clock, &self.view)
     }
 
     /// Takes over what another manager saved. Watchers are told to look anew.
     pub fn restore(&mut self, snapshot: Snapshot) {
-        self.index = snapshot.index;
+        (self.index, self.clock) = (snapshot.index, snapshot.clock);
         self.view = snapshot.into_view();
         self.watchers.restored(self.index);
     }

@@ -5,8 +5,8 @@ use bollard_stubs::models::{ServiceSpecMode, ServiceSpecModeReplicated};
 use super::{missing, named};
 use crate::allocator::{allocate_service, is_ingress, needs_ingress, ports_of};
 use crate::objects::{
-    EndpointPortConfig as Port, JobStatus, Mode, PublishMode, Service, ServiceId, ServiceSpec, Timestamp,
-    UpdateState, UpdateStatus, Version, networks_of,
+    EndpointPortConfig as Port, JobStatus, Mode, Moment, PublishMode, Service, ServiceId, ServiceSpec,
+    Timestamp, UpdateState, UpdateStatus, Version, networks_of,
 };
 use crate::random::Random;
 use crate::scheduler::protocol;
@@ -58,8 +58,9 @@ pub fn update(
     version: u64,
     to: To,
     registry_auth: Option<String>,
-    now: Timestamp,
+    now: impl Into<Moment>,
 ) -> Result<(), Status> {
+    let now = now.into();
     let Some(current) = tx.services().get(id.as_str()).cloned() else {
         return Err(missing("service", id.as_str()));
     };
@@ -73,7 +74,7 @@ pub fn update(
     service.meta.version = Version { index: version };
     if let Some(job) = &mut service.job_status {
         job.iteration.index += 1;
-        job.last_execution = now;
+        job.last_execution = now.wall;
     }
     tx.update(service)?;
     allocate_service(tx, id);
@@ -107,7 +108,7 @@ fn take_spec(view: &View, service: &mut Service, spec: ServiceSpec, version: u64
     Ok(())
 }
 
-fn go_back(service: &mut Service, now: Timestamp) -> Result<(), Status> {
+fn go_back(service: &mut Service, now: Moment) -> Result<(), Status> {
     let Some(previous) = service.previous_spec.take() else {
         let message = format!("service {} does not have a previous spec", service.id);
         return Err(Status::new(Code::FailedPrecondition, message));

@@ -8,5 +8,6 @@ mod replicas;
 mod restarts;
 mod scheduler;
 mod simulation;
+mod steps;
 mod swarm;
 mod updates;

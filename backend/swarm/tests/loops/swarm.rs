@@ -8,10 +8,11 @@ use bollard_stubs::models::{
     ServiceSpecModeReplicated, TaskSpecContainerSpec,
 };
 use drydock_swarm::objects::{
-    Availability, Cluster, Duration, Network, NetworkCreateRequest, Node, NodeDescription, NodeId, NodeSpec,
-    NodeState, Service, ServiceId, ServiceSpec, Task, TaskId, TaskSpec, TaskState, TaskStatus, Timestamp,
-    Version,
+    Availability, Cluster, Duration, Moment, Network, NetworkCreateRequest, Node, NodeDescription, NodeId,
+    NodeSpec, NodeState, Service, ServiceId, ServiceSpec, Task, TaskId, TaskSpec, TaskState, TaskStatus,
+    Timestamp, Version,
 };
+use drydock_swarm::store::Batch;
 use drydock_swarm::{Random, Store, control};
 
 /// What an agent makes of its tasks.
@@ -34,6 +35,9 @@ pub struct Swarm {
     pub containers: BTreeMap<TaskId, NodeId>,
     /// When the leader wants to look again.
     pub wake: Option<Timestamp>,
+    /// How far wall clocks are away from the swarm's time, in turn with each look and report.
+    pub steps: Vec<Duration>,
+    looks: usize,
 }
 
 impl Swarm {
@@ -45,6 +49,8 @@ impl Swarm {
             agents: BTreeMap::new(),
             containers: BTreeMap::new(),
             wake: None,
+            steps: vec![Duration::ZERO],
+            looks: 0,
         };
         let mut cluster = Cluster { id: "cluster".into(), ..Cluster::default() };
         cluster.spec.name = Some(Cluster::NAME.into());
@@ -130,10 +136,17 @@ impl Swarm {
         self.agents.insert(id.into(), agent);
     }
 
+    /// Now, by the swarm's time and by whoever's wall clock it is.
+    fn moment(&mut self) -> Moment {
+        self.looks += 1;
+        let step = self.steps[self.looks % self.steps.len()];
+        Moment { clock: self.now, wall: self.now + step }
+    }
+
     /// The leader looks until there is nothing left to change now.
     pub fn look(&mut self) {
         for _ in 0..100 {
-            let (now, random) = (self.now, &mut self.random);
+            let (now, random) = (self.moment(), &mut self.random);
             let (wake, changes) = self.store.propose(|tx| control::look(tx, now, random));
             self.wake = wake;
             if changes.is_empty() {
@@ -141,7 +154,7 @@ impl Swarm {
             }
             let index = self.store.index() + 1;
             self.store
-                .apply(index, &drydock_swarm::store::Batch { at: now, changes })
+                .apply(index, &Batch { at: now.wall, clock: now.clock, changes })
                 .expect("nobody else writes");
         }
         panic!("the leader goes on changing things without end");
@@ -189,7 +202,7 @@ impl Swarm {
 
     /// The agent says the task has come to the state.
     pub fn report(&mut self, id: &TaskId, state: TaskState) {
-        let now = self.now;
+        let Moment { clock: now, wall } = self.moment();
         let Some(task) = self.store.tasks().get(id.as_str()).cloned() else { return };
         if state == TaskState::RUNNING {
             self.containers.insert(id.clone(), task.node_id.clone().unwrap());
@@ -197,7 +210,7 @@ impl Swarm {
             self.containers.remove(id);
         }
         let report =
-            TaskStatus { state, timestamp: now, message: state.to_string(), ..TaskStatus::default() };
+            TaskStatus { state, timestamp: wall, message: state.to_string(), ..TaskStatus::default() };
         self.write(|tx| {
             tx.change::<Task>(id, |task| {
                 task.observe(report, None, now);

@@ -29,7 +29,7 @@ fn a_service_is_told_with_its_endpoint_its_update_and_the_spec_before() {
     service.previous_spec = Some(Box::new(service.spec.clone()));
     service.update_status = Some(UpdateStatus {
         completed_at: Some(NOW),
-        ..UpdateStatus::begin(UpdateState::COMPLETED, "update completed", NOW)
+        ..UpdateStatus::begin(UpdateState::COMPLETED, "update completed", NOW.into())
     });
     let told = serde_json::to_value(api::service(&service)).unwrap();
     assert_eq!(told["ID"], id.as_str());

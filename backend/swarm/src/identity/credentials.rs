@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::authority::public_key_of;
@@ -119,6 +120,11 @@ impl Credentials {
 
     pub fn role(&self) -> Role {
         self.current.borrow().subject.role
+    }
+
+    /// Why the certificate is of no use by this node's clock.
+    pub fn complaint(&self) -> Option<String> {
+        self.current.borrow().subject.complaint(OffsetDateTime::now_utc())
     }
 
     pub fn cluster_id(&self) -> String {

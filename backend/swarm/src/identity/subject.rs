@@ -83,14 +83,74 @@ impl Subject {
         self.not_before + whole * (0.5 + 0.3 * jitter.clamp(0.0, 1.0))
     }
 
+    /// Why the certificate is of no use at `now`, in swarmkit's words: it may as well be the clock that is wrong.
+    pub fn complaint(&self, now: OffsetDateTime) -> Option<String> {
+        let (side, bound) = if now > self.not_after {
+            ("after", self.not_after)
+        } else if now < self.not_before {
+            ("before", self.not_before)
+        } else {
+            return None;
+        };
+        Some(format!(
+            "certificate (1 - {}) not valid {side} {}, and it is currently {}: x509: certificate has expired or is not yet valid",
+            self.node_id,
+            rfc1123(bound),
+            rfc1123(now)
+        ))
+    }
+
     /// Whether the certificate is no longer valid at `now`.
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
         now > self.not_after
     }
 }
 
+/// As Go's `time.RFC1123` has it: `Fri, 27 Nov 2026 13:00:00 UTC`.
+fn rfc1123(time: OffsetDateTime) -> String {
+    let (weekday, month) = (time.weekday().to_string(), time.month().to_string());
+    format!(
+        "{}, {:02} {} {} {:02}:{:02}:{:02} UTC",
+        &weekday[..3],
+        time.day(),
+        &month[..3],
+        time.year(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
 fn first<'a>(
     mut attributes: impl Iterator<Item = &'a x509_parser::x509::AttributeTypeAndValue<'a>>,
 ) -> Option<String> {
     attributes.next().and_then(|attribute| attribute.as_str().ok()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_what_is_wrong_with_it_or_with_the_clock() {
+        let now = OffsetDateTime::from_unix_timestamp(1_795_784_400).unwrap();
+        let subject = Subject {
+            node_id: "n1".into(),
+            role: Role::Worker,
+            cluster_id: "c1".into(),
+            not_before: now - Duration::hours(1),
+            not_after: now + Duration::days(90),
+            issuer: Vec::new(),
+            serial: String::new(),
+        };
+        assert_eq!(subject.complaint(now), None);
+        let early = "certificate (1 - n1) not valid before Fri, 27 Nov 2026 12:00:00 UTC, and it is currently \
+                     Thu, 26 Nov 2026 13:00:00 UTC: x509: certificate has expired or is not yet valid";
+        assert_eq!(subject.complaint(now - Duration::days(1)).as_deref(), Some(early));
+        let late = "certificate (1 - n1) not valid after Thu, 25 Feb 2027 13:00:00 UTC, and it is currently \
+                    Fri, 26 Feb 2027 13:00:00 UTC: x509: certificate has expired or is not yet valid";
+        assert_eq!(subject.complaint(now + Duration::days(91)).as_deref(), Some(late));
+    }
 }

@@ -143,6 +143,11 @@ impl<E: Executor> Cluster<E> {
         }
     }
 
+    /// What is the matter with this node's certificate, or with its clock.
+    pub fn complaint(&self) -> Option<String> {
+        self.active().and_then(|node| node.shared.credentials.complaint())
+    }
+
     /// This node's id, while it is part of a swarm.
     pub fn node_id(&self) -> Option<String> {
         self.active().map(|node| node.shared.credentials.node_id())

@@ -1,12 +1,15 @@
 //! Keeps the node's certificate: renewed in time, of the role the cluster says, and of the root it trusts.
 //!
 //! One task. Renewals go to whichever manager answers, and are tried until one does: the node works on with the old certificate.
+//!
+//! By a clock that is wrong a certificate may be due as soon as it is there, or never have been valid. Then a renewal is asked for less and
+//! less often ([`Pace`]), what is the matter is said once ([`Credentials::complaint`](crate::identity::Credentials::complaint)), and with the right time all goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::node::Shared;
 use crate::Status;
@@ -18,8 +21,10 @@ use crate::objects::Issuance;
 
 /// How long to wait between tries.
 const RETRY: Duration = Duration::from_millis(250);
+/// So long between tries at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The clock may be set: nobody sleeps longer without looking at it.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 pub(super) async fn keep(shared: Arc<Shared>) {
     tokio::select! {
@@ -30,8 +35,9 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 
 async fn watch_over(shared: &Shared) {
     let mut told = shared.told.subscribe();
-    let mut renewed_for = None;
+    let (mut renewed_for, mut pace, mut complained) = (None, Pace::default(), None);
     loop {
+        complain(shared, &mut complained);
         let message = told.borrow_and_update().clone();
         if let Some(message) = &message {
             shared.remember_remotes();
@@ -40,7 +46,12 @@ async fn watch_over(shared: &Shared) {
         let request = message.as_ref().map(|message| message.node.certificate.request.clone());
         let is_wanted = message.as_ref().is_some_and(|message| is_other_wanted(shared, message))
             && renewed_for != request;
-        if is_wanted || is_due(shared) {
+        let is_due = is_due(shared);
+        if !is_due {
+            pace = Pace::default();
+        }
+        if is_wanted || (is_due && pace.left(Instant::now()).is_zero()) {
+            pace.tried(Instant::now());
             match renew(shared).await {
                 Ok(()) => renewed_for = request,
                 Err(error) => {
@@ -52,8 +63,37 @@ async fn watch_over(shared: &Shared) {
         }
         tokio::select! {
             changed = told.changed() => if changed.is_err() { return },
-            () = sleep(until_due(shared)) => {}
+            () = sleep(if is_due { pace.left(Instant::now()) } else { until_due(shared) }) => {}
         }
+    }
+}
+
+/// Says once what is the matter with the certificate, or rather with the clock.
+fn complain(shared: &Shared, complained: &mut Option<String>) {
+    let complaint = shared.credentials.complaint();
+    if let Some(complaint) = complaint.as_ref().filter(|_| complained.is_none()) {
+        tracing::error!("{complaint}");
+    } else if complaint.is_none() && complained.is_some() {
+        tracing::info!("the certificate is valid again");
+    }
+    *complained = complaint;
+}
+
+/// How soon a renewal that is due may be asked for again.
+#[derive(Debug, Default)]
+struct Pace {
+    pause: Duration,
+    next: Option<Instant>,
+}
+
+impl Pace {
+    fn left(&self, now: Instant) -> Duration {
+        self.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
+    }
+
+    fn tried(&mut self, now: Instant) {
+        self.pause = (self.pause * 2).clamp(RETRY, LONGEST_PAUSE);
+        self.next = Some(now + self.pause);
     }
 }
 
@@ -63,8 +103,10 @@ fn is_other_wanted(shared: &Shared, message: &SessionMessage) -> bool {
     certificate.state == Issuance::Rotate || role_of(message.node.observed_role) != shared.credentials.role()
 }
 
+/// Also one that a leader gave whose clock was ahead: nobody takes it until then.
 fn is_due(shared: &Shared) -> bool {
-    due_at(shared) <= OffsetDateTime::now_utc()
+    let now = OffsetDateTime::now_utc();
+    due_at(shared) <= now || now < shared.credentials.get().subject.not_before
 }
 
 fn until_due(shared: &Shared) -> Duration {
@@ -118,4 +160,23 @@ async fn renew(shared: &Shared) -> Result<(), Status> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_due_as_soon_as_it_is_there_is_renewed_less_and_less_often() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        assert_eq!(pace.left(start), Duration::ZERO, "the first renewal waits for nothing");
+        let (mut now, mut renewals) = (start, 0);
+        while now < start + Duration::from_secs(3600) {
+            pace.tried(now);
+            renewals += 1;
+            assert!(pace.left(now) >= RETRY);
+            now += pace.left(now);
+        }
+        assert!(renewals < 75, "{renewals} within an hour");
+    }
 }

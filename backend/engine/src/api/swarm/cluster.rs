@@ -209,6 +209,10 @@ pub async fn info(engine: &Engine) -> Map<String, Value> {
     if swarm.is_manager() {
         count(&mut info, swarm).await;
     }
+    // Why nobody can be talked to comes before that nobody leads.
+    if let Some(complaint) = swarm.complaint() {
+        info.insert("Error".into(), json!(complaint));
+    }
     info
 }
 

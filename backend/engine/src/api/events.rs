@@ -1,12 +1,14 @@
 //! `GET /events`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderValue, header};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 use crate::api::query::{Filters, Parameters};
 use crate::engine::Engine;
@@ -89,6 +91,9 @@ pub async fn events(State(engine): State<Arc<Engine>>, Query(query): Query<Param
             text("until")
         )));
     }
+    // Counted from here by a clock that nobody sets.
+    let end =
+        until.map(|until| Instant::now() + Duration::from_nanos(u64::try_from(until - now()).unwrap_or(0)));
     let wanted = Wanted { filters, since, until };
     let (past, live) = engine.events.subscribe();
     // Without `since` only what comes is asked for.
@@ -96,17 +101,14 @@ pub async fn events(State(engine): State<Arc<Engine>>, Query(query): Query<Param
     let past: Vec<_> =
         past.into_iter().filter(|message| wanted.takes(message)).map(|message| line(&message)).collect();
     let first = futures_util::stream::iter(past);
-    let rest = futures_util::stream::unfold((live, wanted), async |(mut live, wanted)| {
+    let rest = futures_util::stream::unfold((live, wanted, end), async |(mut live, wanted, end)| {
         loop {
-            let message = match wanted.until {
-                Some(until) => {
-                    let left = std::time::Duration::from_nanos(u64::try_from(until - now()).unwrap_or(0));
-                    tokio::time::timeout(left, live.recv()).await.ok()?
-                }
+            let message = match end {
+                Some(end) => tokio::time::timeout_at(end, live.recv()).await.ok()?,
                 None => live.recv().await,
             };
             match message {
-                Ok(message) if wanted.takes(&message) => return Some((line(&message), (live, wanted))),
+                Ok(message) if wanted.takes(&message) => return Some((line(&message), (live, wanted, end))),
                 // A reader too slow for its place in the queue goes on with what is there.
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return None,

@@ -14,19 +14,19 @@ async fn listed(play: &Play, manager: &Instance) -> Vec<String> {
     said.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-fn nodes(args: &[Value]) -> Vec<Node> {
+fn nodes_of(args: &[Value]) -> Vec<Node> {
     serde_json::from_value::<Topology>(args[0].clone()).unwrap().nodes
 }
 
 /// `manager1=leader`, `worker1=worker · drain`, in order.
 fn parts(args: &[Value]) -> Vec<String> {
-    nodes(args).iter().map(|node| format!("{}={}", node.hostname, node.swarm())).collect()
+    nodes_of(args).iter().map(|node| format!("{}={}", node.hostname, node.swarm())).collect()
 }
 
 /// The tasks on each node, `manager1:web.1`, in order.
 fn tasks(args: &[Value]) -> Vec<String> {
     let mut tasks = Vec::new();
-    for node in nodes(args) {
+    for node in nodes_of(args) {
         let running = node.containers.iter().filter(|container| container.state == "running");
         tasks.extend(running.map(|container| format!("{}:{}", node.hostname, container.name)));
     }
@@ -155,5 +155,20 @@ async fn a_services_port_leads_to_its_task_at_the_host_of_every_node() {
         let page = page.await.text().await.unwrap();
         assert!(page.contains("Hostname"), "{}: {page}", node.hostname);
     }
+    let mut events = play.events().await;
+    let shown = |args: &[Value], ports: &[u16]| nodes_of(args).iter().all(|node| node.swarm_ports == ports);
+    events.told("session topology", |args| shown(args, &[8080])).await;
+    let hostnames = ["manager1", "manager2", "manager3", "worker1", "worker2"];
+    let told = |args: &[Value], ports: Value| {
+        let mut instances: Vec<_> = args[0]["instances"].as_array().unwrap().iter().collect();
+        instances.sort_by_key(|name| name.as_str());
+        instances == hostnames && args[0]["manager"] == nodes[0].name && args[0]["ports"] == ports
+    };
+    events.told("instance docker swarm ports", |args| told(args, json!([8080]))).await;
+    play.run(&nodes[0].name, "docker service update -q --publish-add mode=host,target=81,published=8081 web")
+        .await;
+    play.run(&nodes[0].name, "docker service update -q --publish-rm 80 web").await;
+    events.until("session topology", |args| shown(args, &[])).await;
+    events.told("instance docker swarm ports", |args| told(args, json!([]))).await;
     gateway.end().await;
 }

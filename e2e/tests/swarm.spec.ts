@@ -29,6 +29,17 @@ test('a student begins with a swarm, sees who leads, and sees tasks move as a no
   await playground.type('manager1 · 1', 'docker node update --availability drain worker1');
   await expect(playground.node('worker1').getByText('worker · drain', { exact: true })).toBeVisible();
   await topology.getByRole('button', { name: /^worker1, / }).click();
-  await expect(topology.getByRole('complementary', { name: 'Details' })).toContainText('worker · drain');
+  const details = topology.getByRole('complementary', { name: 'Details' });
+  await expect(details).toContainText('worker · drain');
+
+  // A service's port is every node's, also of one without a task.
+  await playground.type('manager1 · 1', 'docker service create -d --name site -p 8080:80 --constraint node.role==worker whoami');
+  await expect(details.getByRole('link', { name: 'Open port 8080', exact: true })).toBeVisible();
+  for (const name of ['manager1', 'manager2', 'manager3', 'worker1', 'worker2']) {
+    await expect(playground.node(name).getByRole('link', { name: `Open port 8080 of ${name}` })).toBeVisible();
+  }
+  const opened = page.context().waitForEvent('page');
+  await playground.node('worker1').getByRole('link', { name: 'Open port 8080 of worker1' }).click();
+  await expect((await opened).getByText('Hostname')).toBeVisible();
   await playground.picture('swarm-drained');
 });

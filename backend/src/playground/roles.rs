@@ -1,8 +1,8 @@
-//! What part each node has in a swarm, as the topology shows it.
+//! What part each node has in a swarm, and at which ports all of them answer, as the topology shows it.
 //!
-//! Every engine says itself whether it manages, works or is locked; who leads and who is reached is said by managers. While
-//! somebody watches each engine is asked once a second: a ping, and a manager's list of nodes. A leader may change
-//! without any engine's event.
+//! Every engine says itself whether it manages, works or is locked; who leads, who is reached and what is published is said by
+//! managers. While somebody watches each engine is asked once a second: a ping, and a manager's lists of nodes and
+//! services. A leader may change without any engine's event.
 
 use std::time::Duration;
 
@@ -19,6 +19,15 @@ const ROUND: Duration = Duration::from_secs(1);
 pub struct Seen {
     pub part: Local,
     pub nodes: Nodes,
+    pub mesh: Mesh,
+}
+
+/// What services publish at every node of a swarm, as a manager last said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mesh {
+    pub hostnames: Vec<String>,
+    /// TCP, ascending.
+    pub ports: Vec<u16>,
 }
 
 /// A manager's list.
@@ -36,26 +45,40 @@ pub async fn follow(session: &Session, instance: &Instance) {
     let engine = Engine::at(instance.node.docker_socket());
     let mut watchers = session.watchers();
     while watchers.wait_for(|watchers| *watchers > 0).await.is_ok() {
-        let seen = look(&engine).await;
-        let (is_manager, is_worker) = (seen.part == Local::Manager, seen.part == Local::Worker);
+        let seen = look(&engine, instance.swarm().mesh).await;
+        tell(session, instance.name(), &seen);
         if instance.set_swarm(seen) {
             session.changed.notify_one();
         }
-        let name = instance.name();
-        let shown = json!({ "instance": name, "is_manager": is_manager, "is_worker": is_worker });
-        session.events.publish_state("instance docker swarm status", name, vec![shown]);
         tokio::time::sleep(ROUND).await;
     }
 }
 
-async fn look(engine: &Engine) -> Seen {
+/// A manager without a leader does not say what is published: what it said before leads on.
+async fn look(engine: &Engine, known: Mesh) -> Seen {
     // An engine that does not answer is in no swarm that could be shown.
     let part = engine.swarm_part().await.unwrap_or_default();
-    let nodes = match part {
-        Local::Manager => engine.swarm_members().await.map_or(Nodes::Silent, Nodes::Listed),
-        _ => Nodes::Unasked,
-    };
-    Seen { part, nodes }
+    if part != Local::Manager {
+        return Seen { part, ..Seen::default() };
+    }
+    match tokio::join!(engine.swarm_members(), engine.swarm_ports()) {
+        (Ok(members), Ok(ports)) => {
+            let reached = members.iter().filter(|member| member.state != "down");
+            let hostnames = reached.map(|member| member.hostname.clone()).collect();
+            Seen { part, nodes: Nodes::Listed(members), mesh: Mesh { hostnames, ports } }
+        }
+        _ => Seen { part, nodes: Nodes::Silent, mesh: known },
+    }
+}
+
+/// As play-with-docker does: a manager's nodes by their host names.
+fn tell(session: &Session, name: &str, seen: &Seen) {
+    let (is_manager, is_worker) = (seen.part == Local::Manager, seen.part == Local::Worker);
+    let status = json!({ "instance": name, "is_manager": is_manager, "is_worker": is_worker });
+    session.events.publish_state("instance docker swarm status", name, vec![status]);
+    let Mesh { hostnames, ports } = &seen.mesh;
+    let mesh = json!({ "manager": name, "instances": hostnames, "ports": ports });
+    session.events.publish_state("instance docker swarm ports", name, vec![mesh]);
 }
 
 /// Says of each node what part it has, and what is the matter with it.
@@ -64,7 +87,21 @@ pub fn mark<'a>(nodes: impl Iterator<Item = (&'a mut Node, &'a Seen)>, all: &[&S
         let listed = listed(&node.hostname, all);
         node.swarm_role = role(seen.part, listed).to_owned();
         node.swarm_state = trouble(seen, listed).to_owned();
+        node.swarm_ports = ports(&node.hostname, seen.part, all);
     }
+}
+
+/// What is published in the swarm that a node is in.
+fn ports(hostname: &str, part: Local, all: &[&Seen]) -> Vec<u16> {
+    if !matches!(part, Local::Manager | Local::Worker) {
+        return Vec::new();
+    }
+    let meshes = all.iter().map(|seen| &seen.mesh);
+    let own = meshes.filter(|mesh| mesh.hostnames.iter().any(|other| other == hostname));
+    let mut ports: Vec<u16> = own.flat_map(|mesh| &mesh.ports).copied().collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 /// A node as managers list it; one that left and came back is listed twice.
@@ -128,8 +165,8 @@ mod tests {
         let lost = Member { is_unreachable: true, ..member("m2", "down") };
         let drained = Member { availability: "drain".into(), ..member("w1", "ready") };
         let list = vec![leader, lost, member("w1", "down"), drained, member("w2", "down")];
-        let manager = |nodes| Seen { part: Local::Manager, nodes };
-        let worker = Seen { part: Local::Worker, nodes: Nodes::Unasked };
+        let manager = |nodes| Seen { part: Local::Manager, nodes, ..Seen::default() };
+        let worker = Seen { part: Local::Worker, ..Seen::default() };
         let told = marked(&[
             ("m1", manager(Nodes::Listed(list))),
             ("m2", manager(Nodes::Silent)),
@@ -145,11 +182,28 @@ mod tests {
 
     #[test]
     fn without_a_quorum_no_manager_knows_who_leads() {
-        let silent = Seen { part: Local::Manager, nodes: Nodes::Silent };
-        let locked = Seen { part: Local::Locked, nodes: Nodes::Unasked };
-        let worker = Seen { part: Local::Worker, nodes: Nodes::Unasked };
+        let silent = Seen { part: Local::Manager, nodes: Nodes::Silent, ..Seen::default() };
+        let locked = Seen { part: Local::Locked, ..Seen::default() };
+        let worker = Seen { part: Local::Worker, ..Seen::default() };
         let told = marked(&[("m1", silent), ("m2", locked), ("w1", worker)]);
         let told: Vec<_> = told.iter().map(|(role, state)| (role.as_str(), state.as_str())).collect();
         assert_eq!(told, [("manager", "no leader"), ("manager", "locked"), ("worker", "")]);
+    }
+
+    #[test]
+    fn every_node_of_a_swarm_has_its_services_ports_and_no_other_node_has() {
+        let mesh = |hostnames: &[&str], ports: &[u16]| Mesh {
+            hostnames: hostnames.iter().map(|name| (*name).to_owned()).collect(),
+            ports: ports.to_vec(),
+        };
+        let manager = |mesh| Seen { part: Local::Manager, nodes: Nodes::Silent, mesh };
+        // Two swarms, and a node that left the first one.
+        let (one, two) = (manager(mesh(&["m1", "w1", "gone"], &[80, 8080])), manager(mesh(&["m2"], &[90])));
+        let all = [&one, &two];
+        assert_eq!(ports("m1", Local::Manager, &all), [80, 8080]);
+        assert_eq!(ports("w1", Local::Worker, &[&one, &one]), [80, 8080]);
+        assert_eq!(ports("m2", Local::Manager, &all), [90]);
+        assert!(ports("gone", Local::Outside, &all).is_empty());
+        assert!(ports("w2", Local::Worker, &all).is_empty());
     }
 }

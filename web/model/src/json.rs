@@ -386,7 +386,14 @@ mod tests {
         let (networks, containers) = (vec![network], vec![container]);
         survives(Topology {
             nodes: vec![
-                Node { networks, containers, stats: Some(stats), traffic, ..Node::default() },
+                Node {
+                    networks,
+                    containers,
+                    stats: Some(stats),
+                    traffic,
+                    swarm_ports: vec![80],
+                    ..Node::default()
+                },
                 Node::default(),
             ],
             faults: vec![

@@ -45,7 +45,7 @@ reads! {
     Template { name, title, summary, nodes }
     Topology { nodes, faults }
     Fault { one, other, loss }
-    Node { name, hostname, ip, state, swarm_role, swarm_state, networks, containers, stats, traffic }
+    Node { name, hostname, ip, state, swarm_role, swarm_state, swarm_ports, networks, containers, stats, traffic }
     Traffic { interface, received, sent }
     Network { id, name, driver, subnet, interface }
     Container { id, name, image, state, status, endpoints, ports }

@@ -35,7 +35,7 @@ pub struct Node {
     /// As [`topology::Node::swarm`] tells it.
     pub role: String,
     pub stats: Option<Stats>,
-    /// Published TCP ports, ascending.
+    /// TCP ports that lead somewhere, of containers and of services, ascending.
     pub ports: Vec<u16>,
 }
 
@@ -64,7 +64,6 @@ pub enum Change {
     Expires(i64),
     NodeAdded { name: String, ip: String, hostname: String, proxy_host: String },
     NodeRemoved(String),
-    Ports { node: String, ports: Vec<u16> },
     Stats { node: String, stats: Stats },
     Traffic { node: String, links: Vec<Traffic> },
     Terminals { node: String, terminals: Vec<Terminal> },
@@ -94,7 +93,6 @@ impl Change {
             "instance terminals" => Self::Terminals { node: first.to()?, terminals: args.at(1).to()? },
             "session topology" => Self::Topology(first.to()?),
             "lab progress" => Self::Progress(first.to()?),
-            "instance docker ports" => Self::Ports { node: of()?, ports: first.get("ports").to()? },
             "instance traffic" => Self::Traffic { node: of()?, links: first.get("links").to()? },
             "instance stats" => Self::Stats { node: of()?, stats: first.to()? },
             _ => return None,
@@ -163,7 +161,6 @@ impl Model {
                 self.terminals.remove(&name);
                 self.traffic.remove(&name);
             }
-            Change::Ports { node, ports } => self.with_node(&node, |node| node.ports = ascending(ports)),
             Change::Stats { node, stats } => self.with_node(&node, |node| node.stats = Some(stats)),
             Change::Traffic { node, links } => {
                 self.traffic.insert(node, links);
@@ -218,7 +215,8 @@ impl Model {
             node.stats = seen.stats.or(node.stats);
             let published = seen.containers.iter().flat_map(|container| &container.ports);
             let tcp = published.filter(|port| port.protocol == "tcp" || port.protocol.is_empty());
-            node.ports = ascending(tcp.filter_map(|port| port.host_port).collect());
+            let of_services = seen.swarm_ports.iter().copied();
+            node.ports = ascending(tcp.filter_map(|port| port.host_port).chain(of_services).collect());
         });
     }
 
@@ -310,12 +308,13 @@ mod tests {
             swarm_role: "leader".into(),
             swarm_state: "drain".into(),
             containers,
+            swarm_ports: vec![80, 443],
             ..topology::Node::default()
         };
         model.apply(Change::Topology(Topology { nodes: vec![node], ..Topology::default() }));
         let node = model.node("s_node1").unwrap();
         assert_eq!((node.state.as_str(), node.role.as_str()), ("ready", "leader · drain"));
-        assert_eq!(node.ports, [80, 8080]);
+        assert_eq!(node.ports, [80, 443, 8080]);
     }
 
     #[test]
@@ -340,8 +339,7 @@ mod tests {
     fn it_can_be_told_that_a_snapshot_is_older_than_an_event() {
         let mut model = with_nodes(&["node1"]);
         let asked = model.comings_and_goings;
-        model
-            .apply(change("instance docker ports", json!([{"instance": "s_node1", "ports": [80]}])).unwrap());
+        model.apply(change("instance traffic", json!([{"instance": "s_node1", "links": []}])).unwrap());
         assert_eq!(model.comings_and_goings, asked);
         model.apply(change("instance new", json!(["s_node2", "", "node2", ""])).unwrap());
         assert_ne!(model.comings_and_goings, asked);

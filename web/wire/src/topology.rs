@@ -42,6 +42,9 @@ pub struct Node {
     /// What is the matter with it in the swarm: `down`, `unreachable`, `drain`, `pause`, `locked`, `no leader`, or empty.
     #[serde(default)]
     pub swarm_state: String,
+    /// TCP ports of services at which every node of the swarm answers, ascending.
+    #[serde(default)]
+    pub swarm_ports: Vec<u16>,
     pub networks: Vec<Network>,
     pub containers: Vec<Container>,
     pub stats: Option<Stats>,

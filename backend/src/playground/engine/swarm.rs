@@ -86,6 +86,18 @@ impl Engine {
         Ok(rows.into_iter().take(MOST).map(NodeRow::shown).collect())
     }
 
+    /// TCP ports at which all of its nodes answer, ascending.
+    pub async fn swarm_ports(&self) -> Result<Vec<u16>, EngineError> {
+        let rows = timeout(LOOK, self.get::<Vec<ServiceRow>>("/services"))
+            .await
+            .map_err(|_| EngineError::Silent)??;
+        let mut ports: Vec<u16> = rows.into_iter().flat_map(ServiceRow::ports).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports.truncate(MOST);
+        Ok(ports)
+    }
+
     async fn post(&self, path: &str, body: &Value) -> Result<(), EngineError> {
         let done = timeout(FORMING, async { whole(self.send(Method::POST, path, Some(body)).await?).await });
         done.await.map_err(|_| EngineError::Silent)?.map(drop)
@@ -142,6 +154,36 @@ struct ManagerStatus {
     reachability: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ServiceRow {
+    endpoint: ServiceEndpoint,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ServiceEndpoint {
+    ports: Option<Vec<ServicePort>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct ServicePort {
+    protocol: String,
+    published_port: u16,
+    publish_mode: String,
+}
+
+impl ServiceRow {
+    /// Those of the routing mesh; a port of `mode=host` is its container's.
+    fn ports(self) -> impl Iterator<Item = u16> {
+        let is_shown = |port: &ServicePort| {
+            port.protocol == "tcp" && port.publish_mode == "ingress" && port.published_port != 0
+        };
+        self.endpoint.ports.unwrap_or_default().into_iter().filter(is_shown).map(|port| port.published_port)
+    }
+}
+
 impl NodeRow {
     fn shown(self) -> Member {
         let manager = self.manager_status.unwrap_or_default();
@@ -176,6 +218,20 @@ mod tests {
         };
         assert_eq!(row.shown(), shown);
         assert_eq!(serde_json::from_str::<NodeRow>("{}").unwrap().shown(), Member::default());
+    }
+
+    #[test]
+    fn of_a_services_ports_those_of_the_mesh_that_speak_tcp_are_taken() {
+        let row: ServiceRow = serde_json::from_str(
+            r#"{"ID":"s1","Endpoint":{"Ports":[
+                {"Protocol":"tcp","TargetPort":80,"PublishedPort":8080,"PublishMode":"ingress"},
+                {"Protocol":"udp","TargetPort":53,"PublishedPort":53,"PublishMode":"ingress"},
+                {"Protocol":"tcp","TargetPort":80,"PublishedPort":8081,"PublishMode":"host"},
+                {"Protocol":"tcp","TargetPort":81,"PublishMode":"ingress"}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(row.ports().collect::<Vec<_>>(), [8080]);
+        assert_eq!(serde_json::from_str::<ServiceRow>("{}").unwrap().ports().count(), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use drydock_model::drawing;
 use drydock_model::session::{self, Model};
 use drydock_model::shapes::Chosen;
 use drydock_model::units;
-use drydock_wire::topology::{Container, Network, Node, Port, Stats};
+use drydock_wire::topology::{Container, Network, Node, Port};
 use leptos::prelude::*;
 
 use crate::component::icon::Glyph;
@@ -129,7 +129,7 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
     let known = model.node(name)?;
     let proxy_host = known.proxy_host.clone();
     match chosen {
-        Chosen::Node(_) => Some(of_node(node, known.stats, proxy_host)),
+        Chosen::Node(_) => Some(of_node(node, known)),
         Chosen::Container { id, .. } => {
             let container = node.containers.iter().find(|container| container.id == *id)?;
             Some(of_container(node, container, proxy_host))
@@ -142,25 +142,24 @@ fn facts(model: &Model, chosen: &Chosen) -> Option<Facts> {
     }
 }
 
-fn of_node(node: &Node, stats: Option<Stats>, proxy_host: String) -> Facts {
+fn of_node(node: &Node, known: &session::Node) -> Facts {
     let mut rows = vec![("Address", node.ip.clone()), ("State", node.state.clone())];
     if !node.swarm_role.is_empty() {
         rows.push(("Swarm", node.swarm()));
     }
-    if let Some(stats) = stats {
+    if let Some(stats) = known.stats {
         let of = |part, whole| format!("{} of {}", units::bytes(part), units::bytes(whole));
         rows.push(("CPU", format!("{} %", stats.cpu_percent.round() as i32)));
         rows.push(("Memory", of(stats.memory_bytes, stats.memory_limit_bytes)));
         rows.push(("Disk", of(stats.disk_bytes, stats.disk_limit_bytes)));
     }
     rows.push(("Containers", node.containers.len().to_string()));
-    let ports = node.containers.iter().flat_map(|container| published(&container.ports)).collect();
     Facts {
         title: node.hostname.clone(),
         kind: "Node",
         rows,
-        ports,
-        proxy_host,
+        ports: known.ports.clone(),
+        proxy_host: known.proxy_host.clone(),
         captures: vec!["eth0".to_owned()],
     }
 }

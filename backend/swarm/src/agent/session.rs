@@ -28,6 +28,7 @@ use crate::dispatcher::calls::{
     Assignments, DescriptionRequest, Heartbeat, InSession, ListenSubscriptions, Nothing, Session,
     SessionMessage, SessionRequest, StatusRequest, UpdateDescription, UpdateTaskStatus,
 };
+use crate::identity::Identity;
 use crate::objects::{NodeDescription, NodeId};
 use crate::wire::{Channel, Incoming, Pool};
 use crate::{Code, Status};
@@ -95,7 +96,9 @@ impl<E: Executor> Agent<E> {
 
     async fn session(&self, address: &str, pause: &mut Duration) -> Result<(), Status> {
         let channel = self.pool.channel(address).await?;
-        let description = self.executor.describe().await;
+        // From before the first description on: a certificate that comes in between is told, too.
+        let identity = self.pool.credentials().watch();
+        let description = self.described().await;
         let text = |address: Option<IpAddr>| address.map(|address| address.to_string());
         let data_path = self.data_path.filter(|own| Some(*own) != self.address);
         let request = SessionRequest { description, address: text(self.address), data_path: text(data_path) };
@@ -112,7 +115,7 @@ impl<E: Executor> Agent<E> {
             ended = beat(&channel, &session_id) => ended,
             ended = self.obey(&channel, &session_id) => ended,
             ended = self.report(&channel, &session_id) => ended,
-            ended = self.describe(&channel, &session_id) => ended,
+            ended = self.describe(&channel, &session_id, identity) => ended,
             ended = self.send_logs(&channel, &node_id) => ended,
         }
     }
@@ -153,8 +156,12 @@ impl<E: Executor> Agent<E> {
         }
     }
 
-    async fn describe(&self, channel: &Channel, session_id: &str) -> Result<(), Status> {
-        let mut identity = self.pool.credentials().watch();
+    async fn describe(
+        &self,
+        channel: &Channel,
+        session_id: &str,
+        mut identity: watch::Receiver<Arc<Identity>>,
+    ) -> Result<(), Status> {
         loop {
             tokio::select! {
                 () = self.executor.description_changed() => {}

@@ -40,7 +40,8 @@ pub fn step(observed: TaskState, desired: TaskState) -> Step {
     if observed > TaskState::RUNNING {
         return Step::Rest;
     }
-    if desired > TaskState::RUNNING {
+    // A job's task is wished to complete, which is no wish to end it.
+    if desired >= TaskState::SHUTDOWN {
         return Step::Shutdown;
     }
     match observed {
@@ -249,6 +250,8 @@ mod tests {
         assert_eq!(step(TaskState::READY, TaskState::READY), Step::Rest);
         assert_eq!(step(TaskState::READY, TaskState::RUNNING), Step::Become(TaskState::STARTING));
         assert_eq!(step(TaskState::PREPARING, TaskState::READY), Step::Prepare);
+        assert_eq!(step(TaskState::READY, TaskState::COMPLETE), Step::Become(TaskState::STARTING));
+        assert_eq!(step(TaskState::RUNNING, TaskState::COMPLETE), Step::Wait);
     }
 
     #[test]

@@ -65,6 +65,13 @@ impl TrustRoot {
         public_key_of(&first)
     }
 
+    /// DER of the first certificate's name, as `docker swarm inspect` shows it.
+    pub fn subject(&self) -> Result<Vec<u8>, AuthorityError> {
+        let first = self.certificates()?.into_iter().next().ok_or(AuthorityError::NoRoots)?;
+        let (_, certificate) = X509Certificate::from_der(&first).map_err(|_| AuthorityError::Parse)?;
+        Ok(certificate.subject().as_raw().to_vec())
+    }
+
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
         CertificateDer::pem_slice_iter(self.pem.as_bytes())
             .collect::<Result<_, _>>()

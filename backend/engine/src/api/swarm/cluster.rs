@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bollard_stubs::models::{SwarmInitRequest, SwarmUnlockRequest, TlsInfo};
+use bollard_stubs::models::{SwarmInitRequest, SwarmUnlockRequest};
 use drydock_swarm::api;
 use drydock_swarm::ask::{Ask, RotateKeys, SwarmUpdate};
 use drydock_swarm::manager::ClusterError;
 use drydock_swarm::manager::{InitRequest, JoinRequest, LocalState};
-use drydock_swarm::objects::{Availability, Cluster, Reachability, SwarmSpec};
+use drydock_swarm::objects::{Availability, Reachability, SwarmSpec};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -32,14 +32,9 @@ pub fn routes() -> Router<Arc<Engine>> {
         .route("/swarm/unlock", post(unlock))
 }
 
-/// The root certificate as clients are shown it.
-fn issuer(cluster: &Cluster) -> TlsInfo {
-    TlsInfo { trust_root: Some(cluster.root_ca.certificate.clone()), ..TlsInfo::default() }
-}
-
 async fn inspect(State(engine): State<Arc<Engine>>) -> ApiResult<Json<Value>> {
     let cluster = engine.swarm()?.inspect().await?;
-    Ok(Json(json!(api::swarm(&cluster, &issuer(&cluster)))))
+    Ok(Json(json!(api::swarm(&cluster))))
 }
 
 /// What the models of the API leave out.
@@ -228,7 +223,7 @@ async fn count(info: &mut Map<String, Value>, swarm: &Swarm) {
         Ok((nodes, managers, cluster)) => {
             info.insert("Nodes".into(), json!(nodes));
             info.insert("Managers".into(), json!(managers));
-            let cluster = cluster.map(|cluster| api::cluster(&cluster, &issuer(&cluster)));
+            let cluster = cluster.as_deref().map(api::cluster);
             info.insert("Cluster".into(), json!(cluster));
         }
         Err(error) => drop(info.insert("Error".into(), json!(error.to_string()))),

@@ -77,16 +77,17 @@ async fn create(
         body.insert("Name".to_owned(), "".into());
     }
     let request: NetworkCreateRequest = decode(body.into())?;
+    let same_name = swarm::networks::find(&engine, &request.name).await?;
+    if same_name.is_some_and(|found| found.name() == request.name)
+        && !crate::network::is_predefined(&request.name)
+    {
+        return Err(ApiError::conflict(format!("network with name {} already exists", request.name)));
+    }
     if request.driver.as_deref() == Some("overlay")
         // Without a swarm it is refused as any network that cannot be made.
         && let Some(id) = swarm::networks::create(&engine, request.clone()).await?
     {
         return Ok((StatusCode::CREATED, Json(json!({ "Id": id, "Warning": "" }))).into_response());
-    }
-    if swarm::networks::find(&engine, &request.name).await?.is_some_and(|found| found.name() == request.name)
-        && !crate::network::is_predefined(&request.name)
-    {
-        return Err(ApiError::conflict(format!("network with name {} already exists", request.name)));
     }
     let created = engine.networks.create(request).await?;
     let answer = json!({ "Id": created.id, "Warning": created.warning });

@@ -123,20 +123,29 @@ pub fn reserve(containers: &Containers, name: &str, id: &Id) -> Result<String, N
     Ok(bare.to_owned())
 }
 
+/// A name as [`invent`] makes them, for what is not a container.
+pub fn suggest(id: &Id) -> String {
+    attempted(id, 0)
+}
+
 /// Holds a free name. After several collisions a digit is added.
 pub fn invent(containers: &Containers, id: &Id) -> String {
-    // The id is random already: its digits are the dice.
-    let dice = |from: usize| u32::from_str_radix(&id.as_str()[from..from + 6], 16).unwrap_or(0) as usize;
     for attempt in 0.. {
-        let adjective = ADJECTIVES[dice(attempt % 20) % ADJECTIVES.len()];
-        let person = PEOPLE[dice(30 + attempt % 20) % PEOPLE.len()];
-        let digit = if attempt < 4 { String::new() } else { (attempt - 4).to_string() };
-        let name = format!("{adjective}_{person}{digit}");
+        let name = attempted(id, attempt);
         if containers.reserve(&name, id).is_ok() {
             return name;
         }
     }
     unreachable!("the digit grows until a name is free")
+}
+
+/// The id is random already: its digits are the dice.
+fn attempted(id: &Id, attempt: usize) -> String {
+    let dice = |from: usize| u32::from_str_radix(&id.as_str()[from..from + 6], 16).unwrap_or(0) as usize;
+    let adjective = ADJECTIVES[dice(attempt % 20) % ADJECTIVES.len()];
+    let person = PEOPLE[dice(30 + attempt % 20) % PEOPLE.len()];
+    let digit = if attempt < 4 { String::new() } else { (attempt - 4).to_string() };
+    format!("{adjective}_{person}{digit}")
 }
 
 fn is_valid(name: &str) -> bool {

@@ -323,7 +323,8 @@ fn check_driver(request: &NetworkCreateRequest) -> Result<Driver, CreateError> {
     Ok(driver)
 }
 
-fn read_plans(ipam: Option<&Ipam>) -> Result<Vec<Plan>, CreateError> {
+/// The subnets a request asks for, or what is wrong with them.
+pub fn read_plans(ipam: Option<&Ipam>) -> Result<Vec<Plan>, CreateError> {
     let Some(ipam) = ipam else { return Ok(Vec::new()) };
     match ipam.driver.as_deref().unwrap_or_default() {
         "" | "default" => {}

@@ -37,7 +37,7 @@ use bollard_stubs::models::{EndpointSettings, PortBinding};
 use crate::id::Id;
 
 pub use connect::{Connected, DisconnectError};
-pub use create::CreateError;
+pub use create::{CreateError, read_plans};
 pub use encryption::Sealing;
 pub use inspect::{FilterError, Filters, Inspected, filters};
 pub use join::JoinError;

@@ -40,6 +40,7 @@ mod survival;
 mod swarm;
 mod swarm_encrypted;
 mod swarm_networks;
+mod swarm_services;
 mod transfers;
 mod trust;
 mod volumes;

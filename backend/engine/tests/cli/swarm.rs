@@ -56,10 +56,10 @@ fn a_services_tasks_are_containers_that_come_back() {
         ["service", "create", "-d", "-q", "--name", "web", "--replicas", "3", "busybox", "sleep", "1000"];
     machine.docker(create).ok();
     machine.until("three tasks run", |machine| running(machine, "web") == 3);
-    assert_eq!(
-        machine.docker(["service", "ls", "--format", "{{.Name}} {{.Mode}} {{.Replicas}}"]).ok(),
-        "web replicated 3/3"
-    );
+    machine.until("the manager has been told", |machine| {
+        let listed = ["service", "ls", "--format", "{{.Name}} {{.Mode}} {{.Replicas}}"];
+        machine.docker(listed).ok() == "web replicated 3/3"
+    });
     let first = machine.docker(["ps", "-q", "-n", "1"]).ok();
     machine.docker(["kill", &first]).ok();
     machine.until("another has taken its place", |machine| {

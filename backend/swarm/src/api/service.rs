@@ -25,7 +25,7 @@ pub fn service(service: &Service) -> ServiceAnswer {
         version: Some(version(service.meta.version)),
         created_at: Some(date(service.meta.created_at)),
         updated_at: Some(date(service.meta.updated_at)),
-        spec: Some(service.spec.clone()),
+        spec: Some(shown(&service.spec)),
         endpoint: Some(endpoint(service.endpoint.as_ref())),
         update_status: service.update_status.as_ref().map(update_status),
         service_status: None,
@@ -34,7 +34,13 @@ pub fn service(service: &Service) -> ServiceAnswer {
             last_execution: Some(date(status.last_execution)),
         }),
     };
-    ServiceAnswer { service: answer, previous_spec: service.previous_spec.as_deref().cloned() }
+    ServiceAnswer { service: answer, previous_spec: service.previous_spec.as_deref().map(shown) }
+}
+
+fn shown(spec: &ServiceSpec) -> ServiceSpec {
+    let mut spec = spec.clone();
+    spec.task_template = spec.task_template.map(super::task::shown);
+    spec
 }
 
 fn endpoint(endpoint: Option<&Endpoint>) -> wire::ServiceEndpoint {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::network::NetworkAttachmentAnswer;
 use super::{date, version};
-use crate::objects::{Task, TaskStatus};
+use crate::objects::{Task, TaskSpec, TaskStatus};
 use crate::store::View;
 
 /// A task with its places in networks, which the API's model lacks.
@@ -25,7 +25,7 @@ pub fn task(view: &View, task: &Task) -> TaskAnswer {
         updated_at: Some(date(task.meta.updated_at)),
         name: (!task.annotations.name.is_empty()).then(|| task.annotations.name.clone()),
         labels: Some(task.annotations.labels.clone()),
-        spec: Some(task.spec.clone()),
+        spec: Some(shown(task.spec.clone())),
         service_id: task.service_id.as_ref().map(ToString::to_string),
         slot: (task.slot != 0).then_some(task.slot as i64),
         node_id: task.node_id.as_ref().map(ToString::to_string),
@@ -37,6 +37,14 @@ pub fn task(view: &View, task: &Task) -> TaskAnswer {
     };
     let networks = task.networks.iter().map(|attachment| NetworkAttachmentAnswer::of(view, attachment));
     TaskAnswer { task: answer, networks: networks.collect() }
+}
+
+/// As moby says it where nothing was chosen.
+pub fn shown(mut spec: TaskSpec) -> TaskSpec {
+    if let Some(container) = &mut spec.container_spec {
+        container.isolation.get_or_insert(wire::TaskSpecContainerSpecIsolationEnum::DEFAULT);
+    }
+    spec
 }
 
 fn status(status: &TaskStatus) -> wire::TaskStatus {

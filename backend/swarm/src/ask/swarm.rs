@@ -31,7 +31,7 @@ pub fn create(authority: &RootAuthority, spec: SwarmSpec, now: Timestamp) -> Clu
             rotation: None,
             last_forced_rotation: spec.ca_config.as_ref().and_then(|config| config.force_rotate).unwrap_or(0),
         },
-        spec,
+        spec: verbs::cluster::merged(&Cluster::default_spec(), spec),
         ..Cluster::default()
     };
     cluster.spec.name = Some(Cluster::NAME.to_owned());

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClusterId, Duration, JoinTokens, Meta, SwarmSpec, Timestamp};
+use super::{
+    ClusterId, Duration, JoinTokens, Meta, SwarmSpec, SwarmSpecCaConfig, SwarmSpecDispatcher,
+    SwarmSpecOrchestration, SwarmSpecRaft, Timestamp,
+};
 
 /// There is one, named `default`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +45,28 @@ impl Cluster {
     pub const DEFAULT_HEARTBEAT: Duration = Duration::seconds(5);
     /// 90 days.
     pub const DEFAULT_CERTIFICATE_EXPIRY: Duration = Duration::seconds(90 * 24 * 3600);
+
+    /// What moby fills in where `docker swarm init` leaves a setting open.
+    pub fn default_spec() -> SwarmSpec {
+        SwarmSpec {
+            orchestration: Some(SwarmSpecOrchestration {
+                task_history_retention_limit: Some(Self::DEFAULT_TASK_HISTORY),
+            }),
+            raft: Some(SwarmSpecRaft {
+                snapshot_interval: Some(10_000),
+                keep_old_snapshots: Some(0),
+                log_entries_for_slow_followers: Some(500),
+                election_tick: Some(10),
+                heartbeat_tick: Some(1),
+            }),
+            dispatcher: Some(SwarmSpecDispatcher { heartbeat_period: Some(Self::DEFAULT_HEARTBEAT.0) }),
+            ca_config: Some(SwarmSpecCaConfig {
+                node_cert_expiry: Some(Self::DEFAULT_CERTIFICATE_EXPIRY.0),
+                ..SwarmSpecCaConfig::default()
+            }),
+            ..SwarmSpec::default()
+        }
+    }
 
     /// Finished tasks that are kept for each slot, or node of a global service.
     pub fn task_history(&self) -> i64 {

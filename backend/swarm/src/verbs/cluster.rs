@@ -18,7 +18,7 @@ pub fn update(tx: &mut Transaction<'_>, id: &ClusterId, version: u64, spec: Swar
 }
 
 /// A setting that is missing or zero is one that was not said.
-fn merged(current: &SwarmSpec, said: SwarmSpec) -> SwarmSpec {
+pub fn merged(current: &SwarmSpec, said: SwarmSpec) -> SwarmSpec {
     let mut spec = current.clone();
     spec.name = said.name.filter(|name| !name.is_empty()).or(spec.name);
     spec.labels = said.labels.filter(|labels| !labels.is_empty()).or(spec.labels);

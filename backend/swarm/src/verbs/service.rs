@@ -1,6 +1,6 @@
 //! `docker service create`, `update`, `rollback` and `rm`.
 
-use bollard_stubs::models::{ServiceSpecMode, ServiceSpecModeReplicated};
+use bollard_stubs::models::{ServiceSpecMode, ServiceSpecModeReplicated, TaskSpecContainerSpecIsolationEnum};
 
 use super::{missing, named};
 use crate::allocator::{allocate_service, is_ingress, needs_ingress, ports_of};
@@ -127,6 +127,15 @@ fn normalized(mut spec: ServiceSpec) -> ServiceSpec {
     template.force_update.get_or_insert(0);
     if template.runtime.as_deref().unwrap_or_default().is_empty() {
         template.runtime = Some("container".into());
+    }
+    // What answers say where nothing was chosen comes back with updates, and is no change.
+    if let Some(container) = &mut template.container_spec {
+        container.isolation = container.isolation.take_if(|isolation| {
+            !matches!(
+                isolation,
+                TaskSpecContainerSpecIsolationEnum::DEFAULT | TaskSpecContainerSpecIsolationEnum::EMPTY
+            )
+        });
     }
     for port in spec.endpoint_spec.iter_mut().flat_map(|endpoint| endpoint.ports.iter_mut().flatten()) {
         port.protocol = Some(protocol(port.protocol));

@@ -6,6 +6,7 @@ pub mod networks;
 mod nodes;
 mod secrets;
 mod services;
+mod words;
 
 use std::sync::Arc;
 

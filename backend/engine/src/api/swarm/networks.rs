@@ -53,6 +53,7 @@ pub async fn create(engine: &Engine, request: NetworkCreateRequest) -> ApiResult
     if engine.networks.resolve(&request.name).is_ok() {
         return Err(ApiError::conflict(format!("network with name {} already exists", request.name)));
     }
+    crate::network::read_plans(request.ipam.as_ref())?;
     wish(engine, Wish::CreateNetwork { spec: request }).await.map(Some)
 }
 

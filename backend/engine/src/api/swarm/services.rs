@@ -12,11 +12,13 @@ use drydock_swarm::objects::{Service, ServiceSpec};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{as_moby_names, filters, found, logs, networks, refused, version, wish};
-use crate::api::body::JsonBody;
+use super::{as_moby_names, filters, found, logs, networks, refused, version, wish, words};
+use crate::api::body::{self, JsonBody};
 use crate::api::query::Parameters;
+use crate::container::names;
 use crate::engine::Engine;
 use crate::error::{ApiError, ApiResult};
+use crate::id::Id;
 
 pub fn routes() -> Router<Arc<Engine>> {
     Router::new()
@@ -70,12 +72,21 @@ fn registry_auth(headers: &HeaderMap) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+fn read(spec: Value) -> ApiResult<ServiceSpec> {
+    words::check(&spec)?;
+    body::decode(spec)
+}
+
 async fn create(
     State(engine): State<Arc<Engine>>,
     headers: HeaderMap,
-    JsonBody(mut spec): JsonBody<ServiceSpec>,
+    JsonBody(spec): JsonBody<Value>,
 ) -> ApiResult<Response> {
     engine.swarm()?.manager()?;
+    let mut spec = read(spec)?;
+    if spec.name.as_deref().unwrap_or_default().is_empty() {
+        spec.name = Some(names::suggest(&Id::random()));
+    }
     networks::resolve(&engine, &mut spec).await?;
     let id = wish(&engine, Wish::CreateService { spec, registry_auth: registry_auth(&headers) }).await?;
     Ok((StatusCode::CREATED, Json(json!({ "ID": id, "Warnings": [] }))).into_response())
@@ -92,9 +103,10 @@ async fn update(
     Path(id): Path<String>,
     Query(query): Query<Parameters>,
     headers: HeaderMap,
-    JsonBody(mut spec): JsonBody<ServiceSpec>,
+    JsonBody(spec): JsonBody<Value>,
 ) -> ApiResult<Json<Value>> {
     let version = version(&query)?;
+    let mut spec = read(spec)?;
     let service = one(&engine, &id).await?;
     let to = match query.text("rollback") {
         Some("previous") => ServiceTo::Previous,

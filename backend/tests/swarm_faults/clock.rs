@@ -44,6 +44,11 @@ impl Swarm {
         swarm
     }
 
+    /// Gives agents half a minute before they count as lost, so that only a clock can make them: a busy machine is silent for a second.
+    async fn is_patient(&self, by: usize) {
+        self.docker(by, "swarm update --dispatcher-heartbeat 10s").await.ok();
+    }
+
     /// Waits until the node's engine goes by a clock that is so many seconds away from the machine's.
     async fn shows(&self, node: usize, seconds: i64) {
         eventually(async || {
@@ -108,6 +113,7 @@ async fn a_day_forward_and_back_on_the_leader_and_on_a_follower_is_no_news_to_th
     let swarm = Swarm::with_clocks().await;
     let leader = swarm.leader(0).await.unwrap();
     let (follower, by) = ((leader + 1) % 5, (leader + 2) % 5);
+    swarm.is_patient(by).await;
     let standing = swarm.standing(by).await;
     let mut writer = Writer::begin(&swarm, by);
     let mut running = Vec::new();
@@ -145,6 +151,7 @@ async fn delays_are_as_long_as_they_are_while_the_leaders_clock_steps() {
     let swarm = Swarm::with_clocks().await;
     let leader = swarm.leader(0).await.unwrap();
     let by = (leader + 1) % 5;
+    swarm.is_patient(by).await;
     let state = "{{.UpdateStatus.State}}";
     let create = "service create -d -q --replicas 2 --update-parallelism 1 --stop-signal KILL";
     let sleep = "alpine sleep 1d";

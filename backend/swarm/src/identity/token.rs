@@ -21,8 +21,13 @@ pub struct JoinToken {
 
 /// The text is no join token of this form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid join token")]
-pub struct InvalidJoinToken;
+pub enum InvalidJoinToken {
+    #[error("invalid join token")]
+    Form,
+    /// More than 256 bits.
+    #[error("invalid checksum digest length")]
+    Digest,
+}
 
 impl JoinToken {
     /// A token with a fresh secret for the authority with this digest.
@@ -69,16 +74,16 @@ impl FromStr for JoinToken {
 
     fn from_str(text: &str) -> Result<Self, InvalidJoinToken> {
         let parts: Vec<&str> = text.split('-').collect();
-        let [prefix, version, digest, secret] = parts[..] else { return Err(InvalidJoinToken) };
+        let [prefix, version, digest, secret] = parts[..] else { return Err(InvalidJoinToken::Form) };
         if (prefix, version) != ("SWMTKN", "1")
             || digest.len() != DIGEST_DIGITS
             || secret.len() != SECRET_DIGITS
         {
-            return Err(InvalidJoinToken);
+            return Err(InvalidJoinToken::Form);
         }
         Ok(Self {
-            digest: base36::decode(digest).ok_or(InvalidJoinToken)?,
-            secret: base36::decode(secret).ok_or(InvalidJoinToken)?,
+            digest: base36::decode(digest).ok_or(InvalidJoinToken::Digest)?,
+            secret: base36::decode(secret).ok_or(InvalidJoinToken::Form)?,
         })
     }
 }
@@ -111,11 +116,12 @@ mod tests {
             good.replace("SWMTKN", "SWMKEY"),
             good[..good.len() - 1].to_owned(),
             format!("{good}-x"),
-            format!("SWMTKN-1-{}-{}", "z".repeat(50), "0".repeat(25)),
         ];
         for text in wrong {
             assert_eq!(text.parse::<JoinToken>().unwrap_err().to_string(), "invalid join token", "{text}");
         }
+        let large = format!("SWMTKN-1-{}-{}", "z".repeat(50), "0".repeat(25));
+        assert_eq!(large.parse::<JoinToken>().unwrap_err(), InvalidJoinToken::Digest);
     }
 
     #[test]

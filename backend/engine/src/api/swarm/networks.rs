@@ -39,11 +39,11 @@ pub async fn find(engine: &Engine, reference: &str) -> ApiResult<Option<Arc<Netw
     }
 }
 
-/// Makes an overlay network; its id. `None` when this engine is in no swarm.
+/// Makes an overlay network; its id. `None` when this engine manages no swarm.
 pub async fn create(engine: &Engine, request: NetworkCreateRequest) -> ApiResult<Option<String>> {
     match engine.swarm()?.manager() {
         Ok(_) => {}
-        Err(ClusterError::NotInSwarm) => return Ok(None),
+        Err(ClusterError::NotInSwarm | ClusterError::NotManager) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
     if is_own(&request.name) {

@@ -117,6 +117,23 @@ fn a_swarm_and_its_tasks_outlive_a_killed_engine() {
 }
 
 #[test]
+fn leaving_waits_for_no_task_that_does_not_stop() {
+    let machine = swarm();
+    let create = "service create -d -q --name stubborn --stop-grace-period 1h busybox sleep 1000";
+    machine.docker_words(&create.split(' ').collect::<Vec<_>>()).ok();
+    machine.until("it runs", |machine| running(machine, "stubborn") == 1);
+    machine.docker(["service", "rm", "stubborn"]).ok();
+    machine.until("it is told to stop", |machine| {
+        let events =
+            ["events", "--since", "1h", "--until", "0s", "--filter", "event=kill", "--format", "{{.Action}}"];
+        machine.docker(events).ok() == "kill"
+    });
+    assert_eq!(running(&machine, "stubborn"), 1, "it does not");
+    machine.docker(["swarm", "leave", "--force"]).ok();
+    assert!(machine.docker(["ps", "-aq"]).ok().is_empty());
+}
+
+#[test]
 fn a_task_whose_health_check_fails_is_replaced() {
     let machine = swarm();
     let check = ["--health-cmd", "test ! -e /ill", "--health-interval", "100ms", "--health-retries", "1"];

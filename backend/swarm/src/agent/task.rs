@@ -126,7 +126,12 @@ impl<C: Controller> TaskManager<C> {
     }
 
     async fn shutdown(&mut self, task: &Task) {
-        match self.controller.shutdown().await {
+        let stopped = tokio::select! {
+            stopped = self.controller.shutdown() => stopped,
+            // However long its grace: what is removed is killed.
+            () = taken_away(&mut self.wishes) => return,
+        };
+        match stopped {
             Ok(()) => self.become_state(task, TaskState::SHUTDOWN).await,
             Err(TaskError::Temporary(words)) => {
                 tracing::warn!(error = words, task.id = %task.id, "a task was not shut down, and will be again");
@@ -216,6 +221,13 @@ impl<C: Controller> TaskManager<C> {
 /// The worker lives as long as its tasks: that it is gone is no change.
 async fn changed(wishes: &mut watch::Receiver<Wish>) {
     if wishes.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Until the task is no longer the node's.
+async fn taken_away(wishes: &mut watch::Receiver<Wish>) {
+    if wishes.wait_for(Option::is_none).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

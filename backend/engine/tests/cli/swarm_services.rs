@@ -1,6 +1,10 @@
 //! What services are besides running tasks: jobs, where tasks go, names without a virtual address; and a new authority, by the
 //! genuine command line on three nodes.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Stdio};
+
 use crate::lan::{Lan, address};
 use crate::machine::Machine;
 use crate::swarm_networks::{container, swarm, until_replicas};
@@ -257,4 +261,74 @@ fn a_service_without_a_name_gets_one_and_unknown_words_are_named() {
     assert!(said.contains("network with name net already exists"), "{said}");
     let said = manager.docker(["network", "create", "-d", "overlay", "--subnet", "nonsense", "odd"]).fails(1);
     assert!(said.contains("invalid subnet nonsense: invalid CIDR block notation"), "{said}");
+}
+
+/// A running `docker service logs -f`; ended with the test.
+struct Followed {
+    client: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    tasks: BTreeSet<String>,
+}
+
+impl Followed {
+    fn begin(manager: &Machine, service: &str) -> Self {
+        let mut command = manager.command(["service", "logs", "-f", "--no-trunc", service]);
+        let mut client = command.stdout(Stdio::piped()).spawn().expect("docker");
+        let lines = BufReader::new(client.stdout.take().expect("its output")).lines();
+        Self { client, lines, tasks: BTreeSet::new() }
+    }
+
+    /// Reads on until so many tasks have spoken, which they do all the time.
+    fn until_tasks(&mut self, count: usize) {
+        while self.tasks.len() < count {
+            let line = self.lines.next().expect("the stream goes on").expect("a line");
+            let (task, said) = line.split_once('|').expect("who says it");
+            assert_eq!(said.trim(), "tick");
+            self.tasks.insert(task.trim().to_owned());
+        }
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+#[test]
+fn progress_is_shown_until_it_converges_and_logs_are_followed_from_all_nodes() {
+    let lan = Lan::new();
+    let nodes = swarm(&lan, 2);
+    let manager = &nodes[0];
+    let watched =
+        "--update-monitor 200ms --rollback-monitor 200ms --stop-signal KILL --restart-condition none";
+    let words = format!("service create --name talk --mode global {watched} busybox sh -c");
+    let script = "while :; do echo tick; sleep 0.1; done";
+    let words: Vec<&str> = words.split(' ').chain([script]).collect();
+    let said = manager.docker_words(&words).ok();
+    assert!(said.contains("overall progress: 2 out of 2 tasks") && said.ends_with("converged"), "{said}");
+
+    let mut logs = Followed::begin(manager, "talk");
+    logs.until_tasks(2);
+    let said = manager.docker(["service", "update", "--env-add", "A=b", "talk"]).ok();
+    assert!(said.contains("overall progress: 2 out of 2 tasks"), "{said}");
+    assert!(said.ends_with("verify: Service talk converged"), "{said}");
+    logs.until_tasks(4);
+    let said = manager.docker(["service", "rollback", "talk"]).ok();
+    assert!(said.contains("rollback: manually requested rollback"), "{said}");
+    assert!(said.contains("overall progress: rolling back update: 2 out of 2 tasks"), "{said}");
+    logs.until_tasks(6);
+
+    let fails = ["service", "update", "--update-failure-action", "rollback", "--args", "false", "talk"];
+    let said = manager.docker(fails).ok();
+    assert!(said.contains("overall progress: rolling back update: 2 out of 2 tasks"), "{said}");
+    manager.until("it has gone back", |manager| {
+        manager.docker(["service", "inspect", "-f", "{{.UpdateStatus.State}}", "talk"]).ok()
+            == "rollback_completed"
+    });
+    let arguments = "{{.Spec.TaskTemplate.ContainerSpec.Args}}";
+    assert!(manager.docker(["service", "inspect", "-f", arguments, "talk"]).ok().contains("tick"));
+    // On one node at least: the second may not have been touched.
+    logs.until_tasks(7);
 }

@@ -12,9 +12,10 @@ use drydock_swarm::dispatcher::calls::{LogLine, LogOptions};
 use drydock_swarm::objects::{ContainerStatus, EndpointPortConfig, Task};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{assets, lines, task, template};
+use crate::container::record::Status;
 use crate::container::remove::{self, RemoveError};
 use crate::container::stop::{self, How, StopError};
 use crate::container::{Container, FindError, create, start};
@@ -31,6 +32,15 @@ pub struct TaskController {
     engine: Weak<Engine>,
     task: Mutex<Arc<Task>>,
     assets: Assets,
+    life: watch::Sender<Life>,
+}
+
+/// How far a task's container is, for who waits for its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    ToCome,
+    Begun,
+    Over,
 }
 
 fn fatal(error: &dyn std::error::Error) -> TaskError {
@@ -39,7 +49,7 @@ fn fatal(error: &dyn std::error::Error) -> TaskError {
 
 impl TaskController {
     pub fn new(engine: Weak<Engine>, task: Arc<Task>, assets: Assets) -> Self {
-        Self { engine, task: Mutex::new(task), assets }
+        Self { engine, task: Mutex::new(task), assets, life: watch::Sender::new(Life::ToCome) }
     }
 
     fn task(&self) -> Arc<Task> {
@@ -178,7 +188,7 @@ impl Controller for TaskController {
         if !container.status().is_live() {
             self.files(&engine)?;
             match start::start(&engine, &container).await {
-                Ok(()) | Err(start::StartError::AlreadyRunning) => {}
+                Ok(()) | Err(start::StartError::AlreadyRunning) => drop(self.life.send_replace(Life::Begun)),
                 Err(error) => return Err(TaskError::Fatal(crate::error::ApiError::from(error).message)),
             }
         }
@@ -233,6 +243,7 @@ impl Controller for TaskController {
             }
         }
         assets::clear(&assets::folder(&engine.config.exec_root, &self.task()));
+        self.life.send_replace(Life::Over);
         Ok(())
     }
 
@@ -259,9 +270,17 @@ impl Controller for TaskController {
     }
 
     async fn logs(&self, options: LogOptions, to: mpsc::Sender<LogLine>) -> Result<(), TaskError> {
-        let engine = self.engine()?;
-        let container = self.there(&engine)?;
-        drop(engine);
+        let mut life = self.life.subscribe();
+        let is_to_come = match self.find(&*self.engine()?)? {
+            Some(container) => container.status() == Status::Created,
+            None => true,
+        };
+        // Who follows a service hears of tasks as soon as they are assigned.
+        if options.follow && is_to_come {
+            // The sender is this task's own.
+            _ = life.wait_for(|life| *life != Life::ToCome).await;
+        }
+        let container = self.there(&*self.engine()?)?;
         lines::send(&self.task(), container, &options, to).await;
         Ok(())
     }

@@ -2,11 +2,13 @@
 //! genuine command line on three nodes.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
 
 use crate::lan::{Lan, address};
-use crate::machine::Machine;
+use crate::machine::{Machine, PATIENCE};
 use crate::swarm_networks::{container, swarm, until_replicas};
 
 /// `docker service create -d -q NAME WORDS… busybox TASK…`.
@@ -266,7 +268,7 @@ fn a_service_without_a_name_gets_one_and_unknown_words_are_named() {
 /// A running `docker service logs -f`; ended with the test.
 struct Followed {
     client: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
     tasks: BTreeSet<String>,
 }
 
@@ -274,17 +276,22 @@ impl Followed {
     fn begin(manager: &Machine, service: &str) -> Self {
         let mut command = manager.command(["service", "logs", "-f", "--no-trunc", service]);
         let mut client = command.stdout(Stdio::piped()).spawn().expect("docker");
-        let lines = BufReader::new(client.stdout.take().expect("its output")).lines();
+        let said = BufReader::new(client.stdout.take().expect("its output"));
+        let (heard, lines) = channel();
+        // Ends with the client.
+        std::thread::spawn(move || said.lines().map_while(Result::ok).all(|line| heard.send(line).is_ok()));
         Self { client, lines, tasks: BTreeSet::new() }
     }
 
     /// Reads on until so many tasks have spoken, which they do all the time.
     fn until_tasks(&mut self, count: usize) {
+        let end = Instant::now() + PATIENCE;
         while self.tasks.len() < count {
-            let line = self.lines.next().expect("the stream goes on").expect("a line");
+            let line = self.lines.recv_timeout(PATIENCE).expect("the stream goes on");
             let (task, said) = line.split_once('|').expect("who says it");
             assert_eq!(said.trim(), "tick");
             self.tasks.insert(task.trim().to_owned());
+            assert!(Instant::now() < end, "in vain: {count} tasks speak, not {:?}", self.tasks);
         }
     }
 }

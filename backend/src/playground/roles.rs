@@ -45,8 +45,9 @@ pub async fn follow(session: &Session, instance: &Instance) {
     let engine = Engine::at(instance.node.docker_socket());
     let mut watchers = session.watchers();
     while watchers.wait_for(|watchers| *watchers > 0).await.is_ok() {
-        let seen = look(&engine, instance.swarm().mesh).await;
-        tell(session, instance.name(), &seen);
+        let known = instance.swarm();
+        let seen = look(&engine, known.mesh).await;
+        tell(session, instance.name(), known.part, &seen);
         if instance.set_swarm(seen) {
             session.changed.notify_one();
         }
@@ -71,11 +72,14 @@ async fn look(engine: &Engine, known: Mesh) -> Seen {
     }
 }
 
-/// As play-with-docker does: a manager's nodes by their host names.
-fn tell(session: &Session, name: &str, seen: &Seen) {
+/// As play-with-docker does: a manager's nodes by their host names. One that manages no more takes back what it said.
+fn tell(session: &Session, name: &str, before: Local, seen: &Seen) {
     let (is_manager, is_worker) = (seen.part == Local::Manager, seen.part == Local::Worker);
     let status = json!({ "instance": name, "is_manager": is_manager, "is_worker": is_worker });
     session.events.publish_state("instance docker swarm status", name, vec![status]);
+    if !is_manager && before != Local::Manager {
+        return;
+    }
     let Mesh { hostnames, ports } = &seen.mesh;
     let mesh = json!({ "manager": name, "instances": hostnames, "ports": ports });
     session.events.publish_state("instance docker swarm ports", name, vec![mesh]);

@@ -130,7 +130,7 @@ fn normalized(mut spec: ServiceSpec) -> ServiceSpec {
     }
     // What answers say where nothing was chosen comes back with updates, and is no change.
     if let Some(container) = &mut template.container_spec {
-        container.isolation = container.isolation.take_if(|isolation| {
+        container.isolation = container.isolation.filter(|isolation| {
             !matches!(
                 isolation,
                 TaskSpecContainerSpecIsolationEnum::DEFAULT | TaskSpecContainerSpecIsolationEnum::EMPTY
